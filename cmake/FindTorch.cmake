@@ -1,0 +1,27 @@
+# Finds libtorch inside a PyTorch wheel without TorchConfig.cmake, which demands a CUDA toolkit.
+#
+# TORCH_ROOT: the folder that holds include/ and lib/ (".../site-packages/torch" of a wheel, or an
+# unpacked libtorch). Default: what scripts/setup.sh installs.
+# Defines Torch::cpu and, where the toolkit is found and REFLECT_CUDA is on, Torch::cuda.
+
+if(NOT TORCH_ROOT)
+  file(GLOB TORCH_ROOT ${PROJECT_SOURCE_DIR}/build/torch/lib/python3*/site-packages/torch)
+endif()
+set(TORCH_ROOT "${TORCH_ROOT}" CACHE PATH "Folder of libtorch (with include/ and lib/)")
+
+find_library(TORCH_CPU_LIBRARY torch_cpu PATHS ${TORCH_ROOT}/lib NO_DEFAULT_PATH)
+find_library(TORCH_C10_LIBRARY c10 PATHS ${TORCH_ROOT}/lib NO_DEFAULT_PATH)
+find_path(TORCH_INCLUDE_DIR ATen/ATen.h PATHS ${TORCH_ROOT}/include NO_DEFAULT_PATH)
+
+include(FindPackageHandleStandardArgs)
+find_package_handle_standard_args(Torch
+  REQUIRED_VARS TORCH_CPU_LIBRARY TORCH_C10_LIBRARY TORCH_INCLUDE_DIR
+  REASON_FAILURE_MESSAGE "run scripts/setup.sh, or pass -DTORCH_ROOT=<folder of torch>")
+
+if(Torch_FOUND AND NOT TARGET Torch::cpu)
+  add_library(Torch::cpu INTERFACE IMPORTED)
+  target_include_directories(Torch::cpu SYSTEM INTERFACE
+    ${TORCH_INCLUDE_DIR} ${TORCH_INCLUDE_DIR}/torch/csrc/api/include)
+  target_link_libraries(Torch::cpu INTERFACE ${TORCH_CPU_LIBRARY} ${TORCH_C10_LIBRARY})
+  target_link_options(Torch::cpu INTERFACE -Wl,--allow-shlib-undefined)
+endif()

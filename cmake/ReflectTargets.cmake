@@ -1,0 +1,66 @@
+# Helpers that declare this project's libraries, tools and tests, and the warnings they all share.
+
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+set(CMAKE_RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
+
+add_library(reflect_flags INTERFACE)
+target_compile_options(reflect_flags INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Werror)
+
+option(REFLECT_SANITIZE "Build with AddressSanitizer and UndefinedBehaviorSanitizer." OFF)
+if(REFLECT_SANITIZE)
+  add_compile_options(-fsanitize=address,undefined -fno-omit-frame-pointer -fno-sanitize-recover=all)
+  add_link_options(-fsanitize=address,undefined)
+endif()
+
+find_program(CCACHE ccache)
+if(CCACHE)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CCACHE})
+endif()
+find_program(MOLD mold)
+if(MOLD)
+  add_link_options(-fuse-ld=mold)
+endif()
+
+# reflect_library(NAME AREAS area...): a static library of all sources in src/<area>.
+function(reflect_library name)
+  cmake_parse_arguments(ARG "" "" "AREAS" ${ARGN})
+  set(sources)
+  foreach(area ${ARG_AREAS})
+    file(GLOB area_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/${area}/*.cpp)
+    list(APPEND sources ${area_sources})
+  endforeach()
+  add_library(${name} STATIC ${sources})
+  target_include_directories(${name} PUBLIC ${PROJECT_SOURCE_DIR}/include
+                             PRIVATE ${PROJECT_SOURCE_DIR}/src)
+  target_compile_definitions(${name} PRIVATE REFLECT_VERSION="${PROJECT_VERSION}")
+  target_link_libraries(${name} PRIVATE reflect_flags)
+endfunction()
+
+# reflect_tool(NAME main.cpp): one command-line program in bin/.
+function(reflect_tool name source)
+  add_executable(${name} ${source})
+  target_link_libraries(${name} PRIVATE reflect reflect_flags)
+  set_target_properties(${name} PROPERTIES INSTALL_RPATH "$ORIGIN/../lib")
+  install(TARGETS ${name} RUNTIME DESTINATION bin)
+endfunction()
+
+# reflect_test(AREA library): one test program of all tests/<area>/*_test.cpp.
+function(reflect_test area library)
+  file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/${area}/*_test.cpp)
+  if(NOT sources)
+    return()
+  endif()
+  add_executable(${area}_tests ${sources})
+  target_link_libraries(${area}_tests PRIVATE ${library} reflect_flags test_main)
+  target_include_directories(${area}_tests PRIVATE ${PROJECT_SOURCE_DIR}/src
+                                                   ${PROJECT_SOURCE_DIR}/tests)
+  target_compile_definitions(${area}_tests PRIVATE
+    REFLECT_SOURCE_DIR="${PROJECT_SOURCE_DIR}" REFLECT_BIN_DIR="${CMAKE_RUNTIME_OUTPUT_DIRECTORY}")
+  set_target_properties(${area}_tests PROPERTIES
+    RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+  catch_discover_tests(${area}_tests TEST_PREFIX "${area}: "
+                       PROPERTIES TIMEOUT 600)
+endfunction()

@@ -1,0 +1,77 @@
+// Batched decoding with a KV cache: rows join and leave the batch by a fixed plan, so the same
+// requests give the same text whatever the timing.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "reflect/data/tokenizer.h"
+#include "reflect/model/llama.h"
+
+namespace reflect {
+
+struct SamplingConfig {
+  double temperature = 0;  // 0: greedy
+  double top_p = 1;
+  std::int64_t top_k = 0;  // 0: off
+  double min_p = 0;
+  double repetition_penalty = 1;
+  std::int64_t max_new_tokens = 512;
+  std::vector<std::string> stop;  // generation ends when the text holds one of these
+
+  void visit(auto& v) {
+    v("temperature", temperature, "Divides the logits; 0: greedy.");
+    v("top_p", top_p, "Smallest set of tokens with this probability mass; 1: off.");
+    v("top_k", top_k, "Only the k most likely tokens; 0: off.");
+    v("min_p", min_p, "Only tokens at least this share of the likeliest one; 0: off.");
+    v("repetition_penalty", repetition_penalty, "Divides logits of tokens already there; 1: off.");
+    v("max_new_tokens", max_new_tokens, "Longest continuation in tokens.");
+    v("stop", stop, "Strings that end the text (they are not part of it).");
+  }
+};
+
+struct GenerateRequest {
+  std::vector<std::int32_t> prompt_ids;
+  SamplingConfig sampling;
+  std::uint64_t seed = 0;                // draws are keyed by (seed, position in the continuation)
+  std::vector<std::int32_t> end_ids;     // tokens that end the row, not part of the text
+  std::vector<std::string> banned_text;  // never begun: tokens that would start one are masked
+};
+
+enum class FinishReason { kEnd, kStop, kLength, kPromptTooLong };
+
+struct Completion {
+  std::vector<std::int32_t> ids;  // without the end token
+  std::string text;               // cut before a stop string
+  FinishReason finish = FinishReason::kLength;
+  double log_probability = 0;  // sum over ids, under the unmodified distribution
+};
+
+struct EngineConfig {
+  std::int64_t max_batch_rows = 32;
+  std::int64_t max_prefill_tokens = 4096;
+  void visit(auto& v) {
+    v("max_batch_rows", max_batch_rows, "Rows decoded together.");
+    v("max_prefill_tokens", max_prefill_tokens, "Prompt tokens computed in one pass.");
+  }
+};
+
+class Engine {
+ public:
+  Engine(const Llama& model, const Tokenizer& tokenizer, EngineConfig config,
+         const Adapter* adapter = nullptr);
+  // Completions in request order. `on_done(index, completion)` is called as rows finish.
+  std::vector<Completion> generate(
+      const std::vector<GenerateRequest>& requests,
+      const std::function<void(std::size_t, const Completion&)>& on_done = {}) const;
+
+ private:
+  const Llama& model_;
+  const Tokenizer& tokenizer_;
+  EngineConfig config_;
+  const Adapter* adapter_;
+};
+
+}  // namespace reflect

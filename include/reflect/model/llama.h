@@ -1,0 +1,69 @@
+// The Llama decoder on packed rows: rows lie end to end, attention never crosses a border.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "reflect/model/kv_cache.h"
+#include "reflect/model/llama_config.h"
+#include "reflect/model/lora.h"
+#include "reflect/model/weights.h"
+
+namespace reflect {
+
+// Rotation angles of RoPE, with the checkpoint's scaling: cos and sin are [positions, head_dim].
+struct Rope {
+  at::Tensor cos, sin;
+};
+Rope make_rope(const LlamaConfig& config, std::int64_t positions);
+
+// Row r of a packed batch owns tokens [offsets[r], offsets[r + 1]); its first token stands at
+// position past[r] (0 without a cache).
+struct PackedRows {
+  std::vector<std::int64_t> offsets;  // [rows + 1]
+  std::vector<std::int64_t> past;     // [rows]; empty: all 0
+  std::vector<std::int64_t> slots;    // [rows] cache slot of each row; empty: no cache
+  std::int64_t rows() const { return static_cast<std::int64_t>(offsets.size()) - 1; }
+  std::int64_t tokens() const { return offsets.back(); }
+};
+
+// How a forward pass runs.
+struct ForwardOptions {
+  const Adapter* adapter = nullptr;
+  KvCache* cache = nullptr;  // rows.slots says which slot each row reads and extends
+};
+
+class Llama {
+ public:
+  Llama(LlamaConfig config, std::shared_ptr<WeightSource> weights, at::ScalarType dtype);
+
+  // Final hidden states (after the last norm) [T, hidden] of ids [T] (int64), in the model's dtype.
+  // Gradients flow to adapter and weights that require them. Throws Error when a row is longer than
+  // max_position_embeddings.
+  at::Tensor hidden(const at::Tensor& ids, const PackedRows& rows,
+                    const ForwardOptions& options = {}) const;
+  // Logits [N, vocab] of hidden states [N, hidden], in the model's dtype.
+  at::Tensor logits(const at::Tensor& hidden) const;
+
+  const LlamaConfig& config() const { return config_; }
+  WeightSource& weights() const { return *weights_; }
+  at::ScalarType dtype() const { return dtype_; }
+
+ private:
+  LlamaConfig config_;
+  std::shared_ptr<WeightSource> weights_;
+  at::ScalarType dtype_;
+  Rope rope_;
+};
+
+// "auto", "fp32" or "bf16" to a type; auto is bf16 where the processor computes it natively.
+at::ScalarType choose_dtype(const std::string& name);
+
+// Config, weights and decoder of a checkpoint folder.
+std::unique_ptr<Llama> load_llama(const std::string& folder, at::ScalarType dtype);
+
+}  // namespace reflect

@@ -1,0 +1,67 @@
+// Where a model's frozen weights come from, block by block. The decoder never knows how they are
+// stored or placed: sharding, quantising and offloading are other sources.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <array>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "reflect/model/llama_config.h"
+
+namespace reflect {
+
+enum class Projection { kQ, kK, kV, kO, kGate, kUp, kDown };
+inline constexpr std::array<Projection, 7> kProjections = {
+    Projection::kQ,    Projection::kK,  Projection::kV,   Projection::kO,
+    Projection::kGate, Projection::kUp, Projection::kDown};
+std::string_view name_of(Projection projection);  // "q_proj", ...
+
+// The weights of one decoder block. A projection is [out, in], a norm [hidden].
+struct BlockWeights {
+  at::Tensor input_norm;
+  at::Tensor post_attention_norm;
+  std::array<at::Tensor, 7> projections;  // indexed by Projection
+  const at::Tensor& operator[](Projection p) const { return projections[static_cast<int>(p)]; }
+  at::Tensor& operator[](Projection p) { return projections[static_cast<int>(p)]; }
+};
+
+class WeightSource {
+ public:
+  virtual ~WeightSource() = default;
+  // Valid until the block after next is asked for.
+  virtual BlockWeights block(std::int64_t layer) = 0;
+  virtual at::Tensor embedding() = 0;   // [vocab, hidden]
+  virtual at::Tensor final_norm() = 0;  // [hidden]
+  virtual at::Tensor lm_head() = 0;     // [vocab, hidden]; the embedding itself where tied
+};
+
+// All weights in memory, whole, in one dtype.
+class ResidentWeights : public WeightSource {
+ public:
+  // Copies from the checkpoint in `folder`, tensor by tensor.
+  ResidentWeights(const std::string& folder, const LlamaConfig& config, at::ScalarType dtype);
+  // Random weights: N(0, 0.02), the output matrices of a block scaled by 1/sqrt(2 layers).
+  ResidentWeights(const LlamaConfig& config, at::ScalarType dtype, std::uint64_t seed);
+
+  BlockWeights block(std::int64_t layer) override { return blocks_[layer]; }
+  at::Tensor embedding() override { return embedding_; }
+  at::Tensor final_norm() override { return final_norm_; }
+  at::Tensor lm_head() override { return lm_head_; }
+
+  struct Named {
+    std::string name;  // as in a Hugging Face checkpoint
+    at::Tensor tensor;
+  };
+  std::vector<Named> named();  // tied weights once; the tensors are the stored ones
+
+ private:
+  LlamaConfig config_;
+  std::vector<BlockWeights> blocks_;
+  at::Tensor embedding_, final_norm_, lm_head_;
+};
+
+}  // namespace reflect

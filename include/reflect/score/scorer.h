@@ -1,0 +1,54 @@
+// Log-probabilities of target tokens given their context, for many passes at once.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "reflect/model/llama.h"
+
+namespace reflect {
+
+enum class ScoreStatus { kOk, kTooLong, kEmpty, kNonFinite };
+std::string_view name_of(ScoreStatus status);  // "ok", "too_long", "empty", "non_finite"
+
+// One forward pass: how likely are `target_ids` after `context_ids` (BOS included by the caller)?
+struct Pass {
+  std::vector<std::int32_t> context_ids;  // at least one id
+  std::vector<std::int32_t> target_ids;
+  std::size_t row = 0;    // the record it belongs to
+  std::string_view name;  // which pass of the row: "conditional", "direct", ...
+};
+
+// A failure is a status, never a number.
+struct PassScore {
+  ScoreStatus status = ScoreStatus::kEmpty;
+  std::vector<float> log_probs;  // one per target token, in fp32; empty unless kOk
+  double mean_nll() const;       // mean of -log p; only when kOk
+};
+
+struct ScorerConfig {
+  std::int64_t max_batch_tokens = 2048;
+  std::int64_t max_length = 0;
+  void visit(auto& v) {
+    v("max_batch_tokens", max_batch_tokens, "Tokens of one packed forward pass.");
+    v("max_length", max_length, "Longest pass in tokens; 0: the model's window.");
+  }
+};
+
+// Passes are packed by the token budget in an order that depends on the passes only.
+class Scorer {
+ public:
+  Scorer(const Llama& model, ScorerConfig config, const Adapter* adapter = nullptr)
+      : model_(model), config_(config), adapter_(adapter) {}
+  std::vector<PassScore> score(const std::vector<Pass>& passes) const;
+
+ private:
+  const Llama& model_;
+  ScorerConfig config_;
+  const Adapter* adapter_;
+};
+
+}  // namespace reflect
