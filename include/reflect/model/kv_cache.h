@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "reflect/model/llama_config.h"
+#include "reflect/model/runtime.h"
 
 namespace reflect {
 
@@ -14,7 +15,7 @@ namespace reflect {
 class KvCache {
  public:
   KvCache(const LlamaConfig& config, std::int64_t slots, std::int64_t max_tokens,
-          at::ScalarType dtype);
+          const Runtime& runtime);
   at::Tensor& keys(std::int64_t layer) { return keys_[layer]; }
   at::Tensor& values(std::int64_t layer) { return values_[layer]; }
   std::int64_t slots() const { return slots_; }

@@ -11,15 +11,10 @@
 #include "reflect/model/kv_cache.h"
 #include "reflect/model/llama_config.h"
 #include "reflect/model/lora.h"
+#include "reflect/model/runtime.h"
 #include "reflect/model/weights.h"
 
 namespace reflect {
-
-// Rotation angles of RoPE, with the checkpoint's scaling: cos and sin are [positions, head_dim].
-struct Rope {
-  at::Tensor cos, sin;
-};
-Rope make_rope(const LlamaConfig& config, std::int64_t positions);
 
 // Row r of a packed batch owns tokens [offsets[r], offsets[r + 1]); its first token stands at
 // position past[r] (0 without a cache).
@@ -39,7 +34,7 @@ struct ForwardOptions {
 
 class Llama {
  public:
-  Llama(LlamaConfig config, std::shared_ptr<WeightSource> weights, at::ScalarType dtype);
+  Llama(LlamaConfig config, std::shared_ptr<WeightSource> weights, Runtime runtime);
 
   // Final hidden states (after the last norm) [T, hidden] of ids [T] (int64), in the model's dtype.
   // Gradients flow to adapter and weights that require them. Throws Error when a row is longer than
@@ -51,19 +46,16 @@ class Llama {
 
   const LlamaConfig& config() const { return config_; }
   WeightSource& weights() const { return *weights_; }
-  at::ScalarType dtype() const { return dtype_; }
+  const Runtime& runtime() const { return runtime_; }  // dtype and device of ids and results
 
  private:
   LlamaConfig config_;
   std::shared_ptr<WeightSource> weights_;
-  at::ScalarType dtype_;
-  Rope rope_;
+  Runtime runtime_;
+  at::Tensor inverse_frequency_;  // of RoPE, [head_dim / 2]
 };
 
-// "auto", "fp32" or "bf16" to a type; auto is bf16 where the processor computes it natively.
-at::ScalarType choose_dtype(const std::string& name);
-
-// Config, weights and decoder of a checkpoint folder.
-std::unique_ptr<Llama> load_llama(const std::string& folder, at::ScalarType dtype);
+// Config, resident weights and decoder of a checkpoint folder.
+std::unique_ptr<Llama> load_llama(const std::string& folder, const Runtime& runtime);
 
 }  // namespace reflect

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "reflect/model/llama_config.h"
+#include "reflect/model/runtime.h"
 
 namespace reflect {
 
@@ -43,9 +44,9 @@ class WeightSource {
 class ResidentWeights : public WeightSource {
  public:
   // Copies from the checkpoint in `folder`, tensor by tensor.
-  ResidentWeights(const std::string& folder, const LlamaConfig& config, at::ScalarType dtype);
+  ResidentWeights(const std::string& folder, const LlamaConfig& config, const Runtime& runtime);
   // Random weights: N(0, 0.02), the output matrices of a block scaled by 1/sqrt(2 layers).
-  ResidentWeights(const LlamaConfig& config, at::ScalarType dtype, std::uint64_t seed);
+  ResidentWeights(const LlamaConfig& config, const Runtime& runtime, std::uint64_t seed);
 
   BlockWeights block(std::int64_t layer) override { return blocks_[layer]; }
   at::Tensor embedding() override { return embedding_; }
