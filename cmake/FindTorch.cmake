@@ -20,8 +20,10 @@ find_package_handle_standard_args(Torch
 
 if(Torch_FOUND AND NOT TARGET Torch::cpu)
   add_library(Torch::cpu INTERFACE IMPORTED)
-  target_include_directories(Torch::cpu SYSTEM INTERFACE
-    ${TORCH_INCLUDE_DIR} ${TORCH_INCLUDE_DIR}/torch/csrc/api/include)
+  # After the system's folders: the wheel carries its own fmt, which does not go with spdlog's.
+  target_compile_options(Torch::cpu INTERFACE
+    "SHELL:-idirafter ${TORCH_INCLUDE_DIR}"
+    "SHELL:-idirafter ${TORCH_INCLUDE_DIR}/torch/csrc/api/include")
   target_link_libraries(Torch::cpu INTERFACE ${TORCH_CPU_LIBRARY} ${TORCH_C10_LIBRARY})
   target_link_options(Torch::cpu INTERFACE -Wl,--allow-shlib-undefined)
 endif()

@@ -13,7 +13,8 @@ namespace reflect {
 // The whole file as bytes. Throws Error with the path and the system's reason.
 std::string read_file(const std::string& path);
 
-// Replaces `path` by `bytes` as one step: temporary file, fsync, rename, fsync of the folder.
+// Replaces `path` by `bytes` as one step: temporary file, fsync, rename, fsync of the folder. The
+// rules of AtomicWriter hold.
 void write_file_atomic(const std::string& path, std::string_view bytes);
 
 // Creates the folder and its parents; an existing folder is fine.
@@ -38,8 +39,9 @@ class MappedFile {
 };
 
 // Writes a file that appears under its name only when `commit` has been called; without it the
-// temporary is removed. ".gz" and ".zst" compress; "-" is standard output. Write errors (a full
-// disk) throw and leave what stood under the name before.
+// temporary is removed. ".gz" and ".zst" compress; "-" is standard output. A device or a pipe is
+// written directly; behind a symbolic link the linked file is replaced. Write errors (a full disk)
+// throw and leave what stood under the name before.
 class AtomicWriter {
  public:
   explicit AtomicWriter(const std::string& path);
@@ -54,12 +56,14 @@ class AtomicWriter {
 };
 
 // Reads lines from a file, "-" (standard input), ".gz" or ".zst"; the format is told by the first
-// bytes, not by the name. A truncated compressed stream is an Error that names the byte.
+// bytes, not by the name. A truncated compressed stream is an Error that names the byte. A byte
+// order mark at the start is skipped.
 class LineReader {
  public:
   explicit LineReader(const std::string& path);
   ~LineReader();
-  // The next line without its end ("\n" or "\r\n"), or nothing at the end of the input.
+  // The next line without its end ("\n" or "\r\n"), or nothing at the end of the input. Valid until
+  // the next call.
   std::optional<std::string_view> next();
   std::size_t line_number() const;  // of the line last returned, from 1
   const std::string& path() const;

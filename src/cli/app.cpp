@@ -1,0 +1,194 @@
+#include "reflect/cli/app.h"
+
+#include <ATen/Context.h>
+#include <ATen/Parallel.h>
+#include <c10/util/Exception.h>
+#include <spdlog/sinks/stdout_color_sinks.h>
+#include <spdlog/spdlog.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <iostream>
+#include <map>
+#include <new>
+#include <optional>
+
+#include "reflect/base/signals.h"
+
+namespace reflect {
+namespace {
+
+constexpr std::string_view kOp = "flags";
+
+// What the flags said, before it is laid over the configuration file.
+struct CommandLine {
+  std::map<std::string, std::string> values;  // path -> text
+  std::string config_file;
+  bool print_config = false;
+};
+
+std::string type_name(const Field& field) {
+  if (!field.choices.empty()) {
+    std::string text;
+    for (const std::string& choice : field.choices) text += (text.empty() ? "" : "|") + choice;
+    return text;
+  }
+  struct Namer {
+    const char* operator()(const bool*) const { return "[true|false]"; }
+    const char* operator()(const std::int64_t*) const { return "INT"; }
+    const char* operator()(const double*) const { return "NUMBER"; }
+    const char* operator()(const std::string*) const { return "TEXT"; }
+    const char* operator()(const std::vector<std::string>*) const { return "TEXT,..."; }
+    const char* operator()(const StructList&) const { return ""; }
+  };
+  return std::visit(Namer{}, field.value);
+}
+
+std::string help_of(const Field& field) {
+  const std::string value = text_of(field);
+  return value.empty() ? field.help : fmt::format("{} [{}]", field.help, value);
+}
+
+std::string group_of(const std::string& path) {
+  const std::size_t dot = path.rfind('.');
+  return dot == std::string::npos ? "Settings" : "Settings of " + path.substr(0, dot);
+}
+
+void add_flag(CLI::App& app, const Field& field, CommandLine& line) {
+  const bool is_bool = std::holds_alternative<bool*>(field.value);
+  CLI::Option* option = app.add_option_function<std::string>(
+      "--" + field.path,
+      [&line, path = field.path, is_bool](const std::string& text) {
+        line.values[path] = is_bool && text.empty() ? "true" : text;
+      },
+      help_of(field));
+  option->type_name(type_name(field))->group(group_of(field.path));
+  option->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+  if (is_bool) option->expected(0, 1);
+}
+
+[[noreturn]] void fail_unknown_flag(const std::string& argument, const std::vector<Field>& fields) {
+  if (!argument.starts_with("--")) {
+    fail_usage(kOp, "\"{}\" is not a flag; flags read --name value, --help lists them", argument);
+  }
+  std::vector<std::string> known = {"config", "print-config", "help", "version"};
+  for (const Field& field : fields) known.push_back(field.path);
+  const std::string name = argument.substr(2, argument.find('=') - 2);
+  const std::string nearest = nearest_name(name, known);
+  fail_usage(
+      kOp, "unknown flag \"--{}\"; {}", name,
+      nearest.empty() ? "--help lists the known ones" : "did you mean \"--" + nearest + "\"?");
+}
+
+// The arguments as CLI11 takes them: last one first, and "--name=" as a flag with an empty value.
+std::vector<std::string> arguments_of(int argc, char** argv) {
+  std::vector<std::string> arguments;
+  for (int i = argc - 1; i > 0; --i) {
+    std::string argument = argv[i];
+    if (argument.starts_with("--") && argument.ends_with('=')) {
+      arguments.emplace_back();
+      argument.pop_back();
+    }
+    arguments.push_back(std::move(argument));
+  }
+  return arguments;
+}
+
+// Reads the flags; returns an exit code where --help, --version or a mistake ends the run.
+std::optional<int> parse_flags(int argc, char** argv, const AppInfo& info,
+                               const std::vector<Field>& fields, CommandLine& line) {
+  CLI::App app(info.summary, info.name);
+  app.allow_extras();
+  app.footer(info.examples);
+  app.get_formatter()->column_width(36);
+  app.set_help_flag("--help", "Show this text.")->group("General");
+  app.set_version_flag("--version", std::string(REFLECT_VERSION), "Show the version.")
+      ->group("General");
+  app.add_option("--config", line.config_file, "YAML file with settings; flags win over it.")
+      ->type_name("FILE")
+      ->group("General");
+  app.add_flag("--print-config", line.print_config, "Print the resolved settings and stop.")
+      ->group("General");
+  for (const Field& field : fields) {
+    if (!std::holds_alternative<StructList>(field.value)) add_flag(app, field, line);
+  }
+  try {
+    app.parse(arguments_of(argc, argv));
+  } catch (const CLI::Success& success) {
+    return app.exit(success);
+  } catch (const CLI::ParseError& error) {
+    fail_usage(kOp, "{}", error.what());
+  }
+  const std::vector<std::string> unknown = app.remaining();
+  if (!unknown.empty()) fail_unknown_flag(unknown.front(), fields);
+  return std::nullopt;
+}
+
+void set_fields(const CommandLine& line, std::vector<Field>& fields) {
+  if (!line.config_file.empty()) read_yaml(line.config_file, fields);
+  for (const auto& [path, text] : line.values) {
+    const auto field = std::ranges::find(fields, path, &Field::path);
+    set_from_text(*field, text, "--" + path);
+  }
+}
+
+std::string value_of(const std::vector<Field>& fields, std::string_view path) {
+  const auto field = std::ranges::find(fields, path, &Field::path);
+  return field == fields.end() ? "" : text_of(*field);
+}
+
+// Settings of RuntimeConfig that hold for the whole process.
+void prepare_process(const AppInfo& info, const std::vector<Field>& fields) {
+  auto logger = spdlog::stderr_color_mt(info.name);
+  logger->set_pattern("%n: %^%l%$: %v");
+  logger->set_level(spdlog::level::from_str(value_of(fields, "log-level")));
+  spdlog::set_default_logger(std::move(logger));
+  const std::string threads = value_of(fields, "threads");
+  if (!threads.empty() && threads != "0") at::set_num_threads(std::stoi(threads));
+  if (value_of(fields, "device") == "cuda" && !at::hasCUDA()) {
+    fail_usage(kOp, "--device cuda: this build or machine has no CUDA device; use --device cpu");
+  }
+  watch_signals();
+}
+
+int run_checked(int argc, char** argv, const AppInfo& info, std::vector<Field>& fields,
+                const std::function<ExitCode()>& run) {
+  CommandLine line;
+  if (const std::optional<int> code = parse_flags(argc, argv, info, fields, line)) return *code;
+  set_fields(line, fields);
+  if (line.print_config) {
+    std::cout << to_yaml(fields) << std::flush;
+    return static_cast<int>(ExitCode::kDone);
+  }
+  prepare_process(info, fields);
+  const ExitCode code = run();
+  const int signal = signal_received();
+  return code == ExitCode::kIncomplete && signal != 0 ? 128 + signal : static_cast<int>(code);
+}
+
+int report(const AppInfo& info, std::string_view message, ExitCode code) {
+  std::string line(message.substr(0, message.find('\n')));
+  std::cerr << info.name << ": " << line << std::endl;
+  return static_cast<int>(code);
+}
+
+}  // namespace
+
+int run_app(int argc, char** argv, const AppInfo& info, std::vector<Field> fields,
+            const std::function<ExitCode()>& run) {
+  try {
+    return run_checked(argc, argv, info, fields, run);
+  } catch (const Error& error) {
+    return report(info, error.what(), error.exit_code());
+  } catch (const c10::Error& error) {
+    return report(info, fmt::format("[libtorch] {}", error.what_without_backtrace()),
+                  ExitCode::kFailed);
+  } catch (const std::bad_alloc&) {
+    return report(info, "[memory] out of memory; lower the batch size or the sequence length",
+                  ExitCode::kFailed);
+  } catch (const std::exception& error) {
+    return report(info, fmt::format("[unexpected] {}", error.what()), ExitCode::kFailed);
+  }
+}
+
+}  // namespace reflect
