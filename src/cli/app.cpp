@@ -94,15 +94,27 @@ std::vector<std::string> arguments_of(int argc, char** argv) {
   return arguments;
 }
 
+// The examples, after the settings that have no flag.
+std::string footer_of(const AppInfo& info, const std::vector<Field>& fields) {
+  std::string lists;
+  for (const Field& field : fields) {
+    if (std::holds_alternative<StructList>(field.value)) {
+      lists += fmt::format("  {:<34}{}\n", field.path, field.help);
+    }
+  }
+  return (lists.empty() ? "" : "Lists, only in the file of --config:\n" + lists + "\n") +
+         info.examples;
+}
+
 // Reads the flags; returns an exit code where --help, --version or a mistake ends the run.
 std::optional<int> parse_flags(int argc, char** argv, const AppInfo& info,
                                const std::vector<Field>& fields, CommandLine& line) {
   CLI::App app(info.summary, info.name);
   app.allow_extras();
-  app.footer(info.examples);
+  app.footer(footer_of(info, fields));
   app.get_formatter()->column_width(36);
-  app.set_help_flag("--help", "Show this text.")->group("General");
-  app.set_version_flag("--version", std::string(REFLECT_VERSION), "Show the version.")
+  app.set_help_flag("-h,--help", "Show this text.")->group("General");
+  app.set_version_flag("--version", info.name + " " REFLECT_VERSION, "Show the version.")
       ->group("General");
   app.add_option("--config", line.config_file, "YAML file with settings; flags win over it.")
       ->type_name("FILE")
