@@ -1,6 +1,7 @@
 #include "reflect/data/record.h"
 
 #include <algorithm>
+#include <cstdint>
 
 #include "reflect/base/error.h"
 #include "reflect/base/hash.h"
@@ -198,11 +199,16 @@ std::string take_response(Row& row, std::vector<Message>& messages) {
   return row.has("instruction") ? row.take_text("output") : "";
 }
 
+// The value of a count; nothing for what is not an integer from 0 to `highest`.
+std::optional<std::uint64_t> count_of(const Json& value, std::uint64_t highest) {
+  if (!value.is_number_integer() || value < 0 || value > highest) return std::nullopt;
+  return value.get<std::uint64_t>();
+}
+
 std::size_t offset_of(const Json& span, const char* name, const Row& row, std::size_t index) {
-  if (!span.contains(name) || !span[name].is_number_unsigned()) {
-    row.bad("spans[{}].{} is not a byte offset", index, name);
-  }
-  return span[name].get<std::size_t>();
+  const auto offset = count_of(span.value(name, Json()), SIZE_MAX);
+  if (!offset) row.bad("spans[{}].{} is not a byte offset", index, name);
+  return *offset;
 }
 
 Span span_of(const Json& json, const Row& row, std::size_t index) {
@@ -212,11 +218,9 @@ Span span_of(const Json& json, const Row& row, std::size_t index) {
   if (!known_type) row.bad("spans[{}].type is '{}', not a span type", index, type);
   Span span{*known_type, offset_of(json, "begin", row, index), offset_of(json, "end", row, index)};
   if (json.contains("round")) {
-    const Json& round = json["round"];
-    if (!round.is_number_unsigned() || round.get<std::uint64_t>() > 1'000'000) {
-      row.bad("spans[{}].round is {}, not a round", index, round.dump());
-    }
-    span.round = round.get<int>();
+    const auto round = count_of(json["round"], 1'000'000);
+    if (!round) row.bad("spans[{}].round is {}, not a round", index, json["round"].dump());
+    span.round = static_cast<int>(*round);
   }
   if (json.contains("proof")) {
     const std::string name = row.text_of(json["proof"], "spans.proof");

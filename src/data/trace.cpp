@@ -116,6 +116,8 @@ class Parser {
   bool inside(Section section) const { return !open_.empty() && open_.back().section == section; }
   // How many tags have opened the section.
   int& count(Section section) { return counts_[static_cast<std::size_t>(section)]; }
+  // How many of them are open.
+  int& unclosed(Section section) { return unclosed_[static_cast<std::size_t>(section)]; }
 
   void add_text(std::size_t begin, const TagPlace& next) {
     const std::size_t end = next.offset;
@@ -157,20 +159,26 @@ class Parser {
       problem(TraceIssue::kWrongNesting, offset);
     }
     ++count(tag.section);
+    ++unclosed(tag.section);
     open_.push_back({tag.section, offset, offset + tag.text.size()});
   }
 
+  OpenTag pop() {
+    const OpenTag open = open_.back();
+    open_.pop_back();
+    --unclosed(open.section);
+    return open;
+  }
+
   void close(const Tag& tag, std::size_t offset) {
-    const auto is_opening = [&](const OpenTag& open) { return open.section == tag.section; };
-    if (std::none_of(open_.begin(), open_.end(), is_opening)) {
+    if (unclosed(tag.section) == 0) {
       problem(TraceIssue::kUnopenedTag, offset);
       return;
     }
-    for (; !is_opening(open_.back()); open_.pop_back()) {
-      problem(TraceIssue::kUnclosedTag, open_.back().offset);
+    OpenTag open = pop();
+    for (; open.section != tag.section; open = pop()) {
+      problem(TraceIssue::kUnclosedTag, open.offset);
     }
-    const OpenTag open = open_.back();
-    open_.pop_back();
     const std::string_view content = trimmed(text_.substr(open.content, offset - open.content));
     if (content.empty()) problem(TraceIssue::kEmptyTag, open.offset);
     if (tag.section == Section::kOutput && trace_.output.empty()) trace_.output = content;
@@ -180,6 +188,7 @@ class Parser {
   Trace trace_;
   std::vector<OpenTag> open_;
   std::array<int, 3> counts_ = {};
+  std::array<int, 3> unclosed_ = {};
 };
 
 // The spans as a parser sees them: errors and corrections are thinking.
