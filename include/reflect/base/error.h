@@ -1,7 +1,7 @@
 // The one exception type of the project and the exit codes of its tools.
 #pragma once
 
-#include <spdlog/fmt/fmt.h>
+#include <fmt/format.h>
 
 #include <stdexcept>
 #include <string>

@@ -56,11 +56,9 @@ struct Adapter {
 
   // A ~ kaiming uniform (a = sqrt 5) as PEFT does it, B = 0; a pure function of the seed.
   static Adapter fresh(const LlamaConfig& model, const LoraConfig& config, std::uint64_t seed);
-  struct Named {
-    std::string name;  // PEFT's: "base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight"
-    at::Tensor tensor;
-  };
-  std::vector<Named> named() const;
+  // All tensors under their checkpoint names (PEFT's:
+  // "base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight").
+  std::vector<NamedTensor> named() const;
 };
 
 // Reads adapter_config.json and adapter_model.safetensors; shapes are checked against `model`.

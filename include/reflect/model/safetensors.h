@@ -5,6 +5,7 @@
 
 #include <map>
 #include <memory>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <vector>
 
@@ -28,6 +29,9 @@ class SafetensorsFile {
     std::vector<std::int64_t> shape;
     std::size_t begin, end;  // in the data section
   };
+  Entry read_entry(const std::string& name, const nlohmann::json& value) const;
+  void check_overlap() const;
+
   MappedFile file_;
   std::size_t data_begin_ = 0;
   std::map<std::string, Entry> entries_;
@@ -43,9 +47,32 @@ class Checkpoint {
   std::vector<std::string> names() const;
 
  private:
+  void open_shards(const std::string& index_path);
+
   std::string folder_;
   std::vector<std::unique_ptr<SafetensorsFile>> files_;
   std::map<std::string, std::size_t> file_of_;
+};
+
+struct TensorShape {
+  std::string name;
+  std::vector<std::int64_t> shape;
+  at::ScalarType dtype;
+};
+
+// Writes tensors one at a time in the order announced, so that only one needs to be in memory. The
+// file appears, whole, at `commit`. Metadata: {"format": "pt"}.
+class SafetensorsWriter {
+ public:
+  SafetensorsWriter(const std::string& path, const std::vector<TensorShape>& shapes);
+  void write(const at::Tensor& tensor);
+  void commit();
+
+ private:
+  std::string path_;
+  std::vector<TensorShape> shapes_;
+  AtomicWriter writer_;
+  std::size_t written_ = 0;
 };
 
 struct NamedTensor {
@@ -53,7 +80,7 @@ struct NamedTensor {
   at::Tensor tensor;
 };
 
-// Writes the tensors in the given order, one at a time, atomically; metadata {"format": "pt"}.
+// The same for tensors that are all at hand.
 void write_safetensors(const std::string& path, const std::vector<NamedTensor>& tensors);
 
 }  // namespace reflect

@@ -8,10 +8,12 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "reflect/model/llama_config.h"
 #include "reflect/model/runtime.h"
+#include "reflect/model/safetensors.h"
 
 namespace reflect {
 
@@ -19,7 +21,11 @@ enum class Projection { kQ, kK, kV, kO, kGate, kUp, kDown };
 inline constexpr std::array<Projection, 7> kProjections = {
     Projection::kQ,    Projection::kK,  Projection::kV,   Projection::kO,
     Projection::kGate, Projection::kUp, Projection::kDown};
-std::string_view name_of(Projection projection);  // "q_proj", ...
+std::string_view name_of(Projection projection);       // "q_proj", ...
+Projection projection_named(const std::string& name);  // Error (usage) that lists the known names
+
+// [out, in] of a projection.
+std::pair<std::int64_t, std::int64_t> shape_of(const LlamaConfig& config, Projection projection);
 
 // The weights of one decoder block. A projection is [out, in], a norm [hidden].
 struct BlockWeights {
@@ -53,11 +59,9 @@ class ResidentWeights : public WeightSource {
   at::Tensor final_norm() override { return final_norm_; }
   at::Tensor lm_head() override { return lm_head_; }
 
-  struct Named {
-    std::string name;  // as in a Hugging Face checkpoint
-    at::Tensor tensor;
-  };
-  std::vector<Named> named();  // tied weights once; the tensors are the stored ones
+  // All tensors under their checkpoint names. Tied weights come once; the tensors are the stored
+  // ones.
+  std::vector<NamedTensor> named();
 
  private:
   LlamaConfig config_;

@@ -1,0 +1,139 @@
+#include "reflect/model/weights.h"
+
+#include <ATen/CPUGeneratorImpl.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/normal.h>
+#include <ATen/ops/ones.h>
+
+#include <cmath>
+
+#include "checkpoint_names.h"
+#include "reflect/base/error.h"
+#include "reflect/base/random.h"
+
+namespace reflect {
+
+std::pair<std::int64_t, std::int64_t> shape_of(const LlamaConfig& c, Projection projection) {
+  const std::int64_t query = c.num_attention_heads * c.head_dim;
+  const std::int64_t key = c.num_key_value_heads * c.head_dim;
+  switch (projection) {
+    case Projection::kQ:
+      return {query, c.hidden_size};
+    case Projection::kK:
+      return {key, c.hidden_size};
+    case Projection::kV:
+      return {key, c.hidden_size};
+    case Projection::kO:
+      return {c.hidden_size, query};
+    case Projection::kGate:
+      return {c.intermediate_size, c.hidden_size};
+    case Projection::kUp:
+      return {c.intermediate_size, c.hidden_size};
+    case Projection::kDown:
+      return {c.hidden_size, c.intermediate_size};
+  }
+  fail("model", "no projection {}", static_cast<int>(projection));
+}
+
+namespace {
+
+// Copies tensors of a checkpoint into memory, checked and converted.
+class Loader {
+ public:
+  Loader(const std::string& folder, const Runtime& runtime)
+      : folder_(folder), checkpoint_(folder), runtime_(runtime) {}
+
+  bool has(const std::string& name) const { return checkpoint_.contains(name); }
+
+  at::Tensor load(const std::string& name, std::vector<std::int64_t> shape) const {
+    const at::Tensor stored = checkpoint_.view(name);
+    if (stored.sizes() != at::IntArrayRef(shape))
+      fail("checkpoint", "{}: '{}' has shape [{}], but config.json asks for [{}]", folder_, name,
+           fmt::join(stored.sizes(), ", "), fmt::join(shape, ", "));
+    if (!stored.is_floating_point())
+      fail("checkpoint", "{}: '{}' is {}; floating point expected", folder_, name,
+           c10::toString(stored.scalar_type()));
+    return stored.to(at::TensorOptions().dtype(runtime_.dtype).device(runtime_.device),
+                     /*non_blocking=*/false, /*copy=*/true);
+  }
+
+ private:
+  std::string folder_;
+  Checkpoint checkpoint_;
+  Runtime runtime_;
+};
+
+at::Tensor random_normal(std::vector<std::int64_t> shape, double deviation, std::uint64_t key) {
+  auto generator = at::make_generator<at::CPUGeneratorImpl>(key);
+  return at::normal(0.0, deviation, shape, generator);
+}
+
+}  // namespace
+
+ResidentWeights::ResidentWeights(const std::string& folder, const LlamaConfig& config,
+                                 const Runtime& runtime)
+    : config_(config) {
+  namespace names = checkpoint_names;
+  const Loader loader(folder, runtime);
+  const std::int64_t hidden = config.hidden_size;
+  embedding_ = loader.load(names::kEmbedding, {config.vocab_size, hidden});
+  for (std::int64_t layer = 0; layer < config.num_hidden_layers; ++layer) {
+    BlockWeights& block = blocks_.emplace_back();
+    block.input_norm = loader.load(names::input_norm(layer), {hidden});
+    block.post_attention_norm = loader.load(names::post_attention_norm(layer), {hidden});
+    for (Projection p : kProjections) {
+      const auto [out, in] = shape_of(config, p);
+      block[p] = loader.load(names::projection(layer, p), {out, in});
+    }
+  }
+  final_norm_ = loader.load(names::kFinalNorm, {hidden});
+  const bool tied = config.tie_word_embeddings || !loader.has(names::kLmHead);
+  lm_head_ = tied ? embedding_ : loader.load(names::kLmHead, {config.vocab_size, hidden});
+}
+
+ResidentWeights::ResidentWeights(const LlamaConfig& config, const Runtime& runtime,
+                                 std::uint64_t seed)
+    : config_(config) {
+  constexpr double kDeviation = 0.02;
+  const double output_deviation =
+      kDeviation / std::sqrt(2.0 * static_cast<double>(config.num_hidden_layers));
+  std::uint64_t index = 0;
+  const auto matrix = [&](std::int64_t out, std::int64_t in, double deviation) {
+    const std::uint64_t key = random_key(seed, "initial-weights", {index++});
+    return random_normal({out, in}, deviation, key).to(runtime.device, runtime.dtype);
+  };
+  const auto norm = [&] {
+    return at::ones({config.hidden_size},
+                    at::TensorOptions().dtype(runtime.dtype).device(runtime.device));
+  };
+  embedding_ = matrix(config.vocab_size, config.hidden_size, kDeviation);
+  for (std::int64_t layer = 0; layer < config.num_hidden_layers; ++layer) {
+    BlockWeights& block = blocks_.emplace_back();
+    block.input_norm = norm();
+    block.post_attention_norm = norm();
+    for (Projection p : kProjections) {
+      const auto [out, in] = shape_of(config, p);
+      const bool ends_branch = p == Projection::kO || p == Projection::kDown;
+      block[p] = matrix(out, in, ends_branch ? output_deviation : kDeviation);
+    }
+  }
+  final_norm_ = norm();
+  lm_head_ = config.tie_word_embeddings ? embedding_
+                                        : matrix(config.vocab_size, config.hidden_size, kDeviation);
+}
+
+std::vector<NamedTensor> ResidentWeights::named() {
+  namespace names = checkpoint_names;
+  std::vector<NamedTensor> all = {{names::kEmbedding, embedding_}};
+  for (std::int64_t layer = 0; layer < config_.num_hidden_layers; ++layer) {
+    const BlockWeights& block = blocks_[layer];
+    all.push_back({names::input_norm(layer), block.input_norm});
+    for (Projection p : kProjections) all.push_back({names::projection(layer, p), block[p]});
+    all.push_back({names::post_attention_norm(layer), block.post_attention_norm});
+  }
+  all.push_back({names::kFinalNorm, final_norm_});
+  if (!lm_head_.is_same(embedding_)) all.push_back({names::kLmHead, lm_head_});
+  return all;
+}
+
+}  // namespace reflect
