@@ -1,7 +1,7 @@
 // The one exception type of the project and the exit codes of its tools.
 #pragma once
 
-#include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <stdexcept>
 #include <string>
