@@ -1,0 +1,89 @@
+#include "attention.h"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/arange.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/empty_like.h>
+#include <ATen/ops/scaled_dot_product_attention.h>
+
+#include <vector>
+
+#include "decode_attention.h"
+
+namespace reflect {
+
+namespace {
+
+// [n, heads * d] as [1, heads, n, d], each key head repeated for the query heads that share it.
+at::Tensor as_heads(const at::Tensor& x, std::int64_t heads, std::int64_t repeat) {
+  at::Tensor split = x.reshape({x.size(0), heads, -1}).transpose(0, 1);  // [heads, n, d]
+  if (repeat > 1) {
+    split = split.unsqueeze(1)
+                .expand({heads, repeat, split.size(1), split.size(2)})
+                .reshape({heads * repeat, split.size(1), split.size(2)});
+  }
+  return split.unsqueeze(0);
+}
+
+// True where query i (of n, the last of m keys' positions) may see key j.
+at::Tensor visible(std::int64_t n, std::int64_t m, std::optional<std::int64_t> window,
+                   const at::Device& device) {
+  const at::Tensor query = at::arange(m - n, m, device).unsqueeze(1);
+  const at::Tensor key = at::arange(m, device).unsqueeze(0);
+  at::Tensor mask = key <= query;
+  if (window) mask = mask.logical_and(key > query - *window);
+  return mask;
+}
+
+// One row: q [n, heads * d] at the end of k, v [m, kv_heads * d] -> [n, heads * d].
+at::Tensor attend_row(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                      const AttentionShape& shape) {
+  const std::int64_t n = q.size(0), m = k.size(0), repeat = shape.heads / shape.kv_heads;
+  const bool plain = n == m && (!shape.window || *shape.window >= m);
+  std::optional<at::Tensor> mask;
+  if (!plain) mask = visible(n, m, shape.window, q.device());
+  const at::Tensor out = at::scaled_dot_product_attention(
+      as_heads(q, shape.heads, 1), as_heads(k, shape.kv_heads, repeat),
+      as_heads(v, shape.kv_heads, repeat), mask, /*dropout_p=*/0.0, /*is_causal=*/plain);
+  return out.squeeze(0).transpose(0, 1).reshape({n, -1});
+}
+
+}  // namespace
+
+at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                     const PackedRows& rows, const AttentionShape& shape) {
+  if (rows.rows() == 1) return attend_row(q, k, v, shape);
+  std::vector<at::Tensor> parts;
+  for (std::int64_t r = 0; r < rows.rows(); ++r) {
+    const std::int64_t begin = rows.offsets[r], length = rows.offsets[r + 1] - begin;
+    parts.push_back(attend_row(q.narrow(0, begin, length), k.narrow(0, begin, length),
+                               v.narrow(0, begin, length), shape));
+  }
+  return at::cat(parts);
+}
+
+at::Tensor cached_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                            const PackedRows& rows, const AttentionShape& shape, KvCache& cache,
+                            std::int64_t layer) {
+  at::Tensor out = at::empty_like(q);
+  DecodeRows decode;
+  for (std::int64_t r = 0; r < rows.rows(); ++r) {
+    const std::int64_t begin = rows.offsets[r], n = rows.offsets[r + 1] - begin;
+    const std::int64_t past = rows.past.empty() ? 0 : rows.past[r], slot = rows.slots[r];
+    const at::Tensor keys = cache.keys(layer)[slot], values = cache.values(layer)[slot];
+    keys.narrow(0, past, n).copy_(k.narrow(0, begin, n).view({n, shape.kv_heads, -1}));
+    values.narrow(0, past, n).copy_(v.narrow(0, begin, n).view({n, shape.kv_heads, -1}));
+    if (n == 1 && q.is_cpu()) {
+      decode.push_back({begin, slot, past + 1});
+    } else {
+      const std::int64_t m = past + n;
+      out.narrow(0, begin, n)
+          .copy_(attend_row(q.narrow(0, begin, n), keys.narrow(0, 0, m).reshape({m, -1}),
+                            values.narrow(0, 0, m).reshape({m, -1}), shape));
+    }
+  }
+  decode_attention(q, cache.keys(layer), cache.values(layer), decode, shape, out);
+  return out;
+}
+
+}  // namespace reflect

@@ -1,0 +1,96 @@
+#include "dense.h"
+
+#include <ATen/core/dispatch/Dispatcher.h>
+#include <ATen/ops/mm.h>
+#include <torch/csrc/autograd/custom_function.h>
+
+namespace reflect {
+
+namespace {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::Function;
+using torch::autograd::variable_list;
+
+using LinearPointwise = at::Tensor(const at::Tensor&, const at::Tensor&,
+                                   const std::optional<at::Tensor>&, std::string_view,
+                                   c10::List<std::optional<at::Scalar>>,
+                                   std::optional<std::string_view>);
+
+// oneDNN's a [M, K] times b [N, K] transposed; either may be a transposed view.
+at::Tensor onednn_product(const at::Tensor& a, const at::Tensor& b) {
+  static const auto op = c10::Dispatcher::singleton()
+                             .findSchemaOrThrow("mkldnn::_linear_pointwise", "")
+                             .typed<LinearPointwise>();
+  return op.call(a, b, std::nullopt, "none", c10::List<std::optional<at::Scalar>>(), std::nullopt);
+}
+
+// a [M, K] times b [K, N]. Rows of one element type; fp32 on a CPU takes oneDNN.
+at::Tensor product(const at::Tensor& a, const at::Tensor& b) {
+  const bool onednn = a.is_cpu() && a.scalar_type() == at::kFloat && a.size(0) > 1;
+  return onednn ? onednn_product(a, b.t()) : at::mm(a, b);
+}
+
+struct Dense : Function<Dense> {
+  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x, const at::Tensor& weight) {
+    ctx->save_for_backward({ctx->needs_input_grad(1) ? x : at::Tensor(), weight});
+    return product(x, weight.t());
+  }
+
+  static variable_list backward(AutogradContext* ctx, const variable_list& grads) {
+    const auto saved = ctx->get_saved_variables();
+    const at::Tensor &x = saved[0], &weight = saved[1], &dy = grads[0];
+    at::Tensor dx, dweight;
+    if (ctx->needs_input_grad(0)) dx = product(dy, weight);
+    if (ctx->needs_input_grad(1)) dweight = product(dy.t(), x);
+    return {dx, dweight};
+  }
+};
+
+// y = x W^T + s (z A^T) B^T with z = x or its dropped-out copy. A and B are fp32 parameters; the
+// branch computes in x's type, as autocast does.
+struct LoraLinear : Function<LoraLinear> {
+  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x, const at::Tensor& dropped,
+                            const at::Tensor& weight, const at::Tensor& a, const at::Tensor& b,
+                            double scale) {
+    const at::Tensor z = dropped.defined() ? dropped : x;
+    const at::Tensor a_cast = a.to(x.scalar_type()), b_cast = b.to(x.scalar_type());
+    const at::Tensor inner = product(z, a_cast.t()).mul_(scale);  // [T, rank], scaled
+    at::Tensor y = product(x, weight.t());
+    y.add_(product(inner, b_cast.t()));
+    ctx->save_for_backward({z, weight, a_cast, b_cast, inner});
+    ctx->saved_data["scale"] = scale;
+    ctx->saved_data["dropped"] = dropped.defined();
+    return y;
+  }
+
+  static variable_list backward(AutogradContext* ctx, const variable_list& grads) {
+    const auto saved = ctx->get_saved_variables();
+    const at::Tensor &z = saved[0], &weight = saved[1], &a = saved[2], &b = saved[3];
+    const at::Tensor &inner = saved[4], dy = grads[0].contiguous();
+    const bool dropped = ctx->saved_data["dropped"].toBool();
+    const at::Tensor dinner = product(dy, b).mul_(ctx->saved_data["scale"].toDouble());
+    const at::Tensor da = product(dinner.t(), z).to(at::kFloat);
+    const at::Tensor db = product(dy.t(), inner).to(at::kFloat);
+    at::Tensor dx, dz;
+    if (ctx->needs_input_grad(0)) {
+      dx = product(dy, weight);
+      dz = product(dinner, a);
+      if (!dropped) dx.add_(dz);
+    }
+    return {dx, dropped ? dz : at::Tensor(), at::Tensor(), da, db, at::Tensor()};
+  }
+};
+
+}  // namespace
+
+at::Tensor dense(const at::Tensor& x, const at::Tensor& weight) {
+  return Dense::apply(x, weight);
+}
+
+at::Tensor dense_with_lora(const at::Tensor& x, const at::Tensor& weight,
+                           const LoraBranch& branch) {
+  return LoraLinear::apply(x, branch.dropped, weight, branch.pair.a, branch.pair.b, branch.scale);
+}
+
+}  // namespace reflect
