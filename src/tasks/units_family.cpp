@@ -1,11 +1,11 @@
 // Unit conversion: a mixed quantity ("2 weeks, 3 days and 4 hours") down to its smallest unit, or a
 // number of small units up to a large one.
+#include <algorithm>
 #include <array>
 #include <span>
 
 #include "equation_family.h"
 #include "families.h"
-#include "reflect/base/error.h"
 
 namespace reflect {
 namespace {
@@ -92,8 +92,8 @@ void make_downward(Random& random, std::span<const Unit> units, std::size_t conv
     const std::string unit = units[level].plural;
     chain.step(Operation::kMultiply, units[level - 1].holds, "In " + unit + ": ", unit);
     if (!adds[level]) continue;
-    const std::int64_t extra =
-        random.between(2, std::min<std::int64_t>(units[level - 1].holds, 60));
+    const std::int64_t most = std::min<std::int64_t>(units[level - 1].holds - 1, 59);
+    const std::int64_t extra = random.between(2, std::max<std::int64_t>(most, 2));
     parts.push_back(std::to_string(extra) + " " + unit);
     chain.step(Operation::kAdd, extra, "With the " + std::to_string(extra) + " " + unit + ": ",
                unit);
