@@ -24,7 +24,7 @@ class YamlReader {
     if (map.IsNull()) return;  // a group whose lines are all commented out
     if (!map.IsMap()) {
       fail_usage(kOp, "{}: expected \"name: value\" lines{}", at(map),
-                 shown.empty() ? "" : " under \"" + shown + "\"");
+                 shown.empty() ? "" : " under \"" + shown.substr(0, shown.size() - 1) + "\"");
     }
     std::set<std::string> seen;
     for (const auto& entry : map) {

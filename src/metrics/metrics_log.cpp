@@ -28,7 +28,7 @@ void drop_later_lines(const std::string& path, std::int64_t from_step) {
 }  // namespace
 
 MetricsLog::MetricsLog(const std::string& path, std::int64_t from_step) : path_(path) {
-  if (std::filesystem::exists(path)) drop_later_lines(path, from_step);
+  if (std::filesystem::is_regular_file(path)) drop_later_lines(path, from_step);
   file_ = std::fopen(path.c_str(), "ae");
   if (file_ == nullptr) fail("metrics", "{}: {}", path, std::generic_category().message(errno));
 }

@@ -1,0 +1,61 @@
+#include "reflect/metrics/progress.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <catch2/catch.hpp>
+#include <cstdio>
+
+#include "reflect/base/file.h"
+#include "temp_folder.h"
+
+using namespace reflect;
+using Catch::Matchers::Matches;
+
+namespace {
+
+// What `action` writes to standard error.
+template <class Action>
+std::string standard_error_of(Action action) {
+  const TempFolder folder;
+  std::fflush(stderr);
+  const int before = ::dup(STDERR_FILENO);
+  const int file = ::open((folder / "err").c_str(), O_WRONLY | O_CREAT, 0600);
+  ::dup2(file, STDERR_FILENO);
+  action();
+  std::fflush(stderr);
+  ::dup2(before, STDERR_FILENO);
+  ::close(before);
+  ::close(file);
+  return read_file(folder / "err");
+}
+
+}  // namespace
+
+TEST_CASE("the last line tells count, rate and time") {
+  const std::string text = standard_error_of([] {
+    Progress progress("score", "rows", 10, false);
+    for (int i = 1; i <= 10; ++i) progress.update(i);
+    progress.finish("2 rejected");
+    progress.finish("again");
+  });
+  CHECK_THAT(text, Matches("score: 10/10 rows, [0-9.e+]+ rows/s, 0:00, 2 rejected\n"));
+}
+
+TEST_CASE("an unknown total shows the count alone") {
+  const std::string text = standard_error_of([] {
+    Progress progress("gen", "problems", 0, false);
+    progress.update(3);
+    progress.finish();
+  });
+  CHECK_THAT(text, Matches("gen: 3 problems, [0-9.e+]+ problems/s, 0:00\n"));
+}
+
+TEST_CASE("quiet prints nothing, and an abandoned line nothing more") {
+  CHECK(standard_error_of([] {
+          Progress progress("a", "rows", 2, true);
+          progress.update(2);
+          progress.finish();
+        }).empty());
+  CHECK(standard_error_of([] { Progress("a", "rows", 2, false).update(1); }).empty());
+}
