@@ -215,7 +215,9 @@ std::vector<Completion> Engine::generate(
   std::vector<const GenerateRequest*> fitting;
   for (std::size_t i = 0; i < requests.size(); ++i) {
     if (prompt_tokens(requests[i]) >= model_.config().max_position_embeddings) {
-      finish(i, {.finish = FinishReason::kPromptTooLong});
+      Completion nothing;
+      nothing.finish = FinishReason::kPromptTooLong;
+      finish(i, std::move(nothing));
     } else {
       indices.push_back(i);
       fitting.push_back(&requests[i]);
