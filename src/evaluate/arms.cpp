@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "reflect/base/config.h"
 #include "reflect/base/file.h"
 #include "reflect/base/hash.h"
 

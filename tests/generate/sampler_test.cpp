@@ -70,7 +70,7 @@ TEST_CASE("tokens that tie with the last one kept are kept too") {
   config.top_k = 2;
   CHECK(distribution_of(logits, config).ids == std::vector<std::int32_t>{0, 1, 2});
   config.top_k = 0;
-  config.top_p = 0.75;  // the likeliest token has 0.712 of the mass
+  config.top_p = 0.8;  // the likeliest token has 0.757 of the mass
   CHECK(distribution_of(logits, config).ids == std::vector<std::int32_t>{0, 1, 2});
 }
 
