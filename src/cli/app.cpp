@@ -151,7 +151,8 @@ std::string value_of(const std::vector<Field>& fields, std::string_view path) {
 
 // Settings of RuntimeConfig that hold for the whole process.
 void prepare_process(const AppInfo& info, const std::vector<Field>& fields) {
-  auto logger = spdlog::stderr_color_mt(info.name);
+  auto logger = std::make_shared<spdlog::logger>(
+      info.name, std::make_shared<spdlog::sinks::stderr_color_sink_mt>());
   logger->set_pattern("%n: %^%l%$: %v");
   logger->set_level(spdlog::level::from_str(value_of(fields, "log-level")));
   spdlog::set_default_logger(std::move(logger));
@@ -178,10 +179,22 @@ int run_checked(int argc, char** argv, const AppInfo& info, std::vector<Field>& 
   return code == ExitCode::kIncomplete && signal != 0 ? 128 + signal : static_cast<int>(code);
 }
 
-int report(const AppInfo& info, std::string_view message, ExitCode code) {
-  std::string line(message.substr(0, message.find('\n')));
-  std::cerr << info.name << ": " << line << std::endl;
+// The first line of `message` on standard error.
+int report(const AppInfo& info, std::string_view message, ExitCode code = ExitCode::kFailed) {
+  std::cerr << info.name << ": " << message.substr(0, message.find('\n')) << std::endl;
   return static_cast<int>(code);
+}
+
+int report_memory(const AppInfo& info) {
+  return report(info,
+                "[memory] out of memory; use smaller batches, shorter rows or a smaller model");
+}
+
+// libtorch's CPU allocator throws a plain c10::Error.
+bool is_out_of_memory(const c10::Error& error) {
+  return dynamic_cast<const c10::OutOfMemoryError*>(&error) != nullptr ||
+         std::string_view(error.what_without_backtrace()).find("can't allocate memory") !=
+             std::string_view::npos;
 }
 
 }  // namespace
@@ -193,13 +206,12 @@ int run_app(int argc, char** argv, const AppInfo& info, std::vector<Field> field
   } catch (const Error& error) {
     return report(info, error.what(), error.exit_code());
   } catch (const c10::Error& error) {
-    return report(info, fmt::format("[libtorch] {}", error.what_without_backtrace()),
-                  ExitCode::kFailed);
+    if (is_out_of_memory(error)) return report_memory(info);
+    return report(info, fmt::format("[libtorch] {}", error.what_without_backtrace()));
   } catch (const std::bad_alloc&) {
-    return report(info, "[memory] out of memory; lower the batch size or the sequence length",
-                  ExitCode::kFailed);
+    return report_memory(info);
   } catch (const std::exception& error) {
-    return report(info, fmt::format("[unexpected] {}", error.what()), ExitCode::kFailed);
+    return report(info, fmt::format("[unexpected] {}", error.what()));
   }
 }
 

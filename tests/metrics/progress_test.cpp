@@ -1,33 +1,17 @@
 #include "reflect/metrics/progress.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <catch2/catch.hpp>
-#include <cstdio>
 
-#include "reflect/base/file.h"
-#include "temp_folder.h"
+#include "capture.h"
 
 using namespace reflect;
 using Catch::Matchers::Matches;
 
 namespace {
 
-// What `action` writes to standard error.
 template <class Action>
 std::string standard_error_of(Action action) {
-  const TempFolder folder;
-  std::fflush(stderr);
-  const int before = ::dup(STDERR_FILENO);
-  const int file = ::open((folder / "err").c_str(), O_WRONLY | O_CREAT, 0600);
-  ::dup2(file, STDERR_FILENO);
-  action();
-  std::fflush(stderr);
-  ::dup2(before, STDERR_FILENO);
-  ::close(before);
-  ::close(file);
-  return read_file(folder / "err");
+  return output_of(STDERR_FILENO, action);
 }
 
 }  // namespace
