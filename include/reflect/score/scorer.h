@@ -2,8 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
-#include <string>
 #include <string_view>
 #include <vector>
 
@@ -20,6 +18,9 @@ struct Pass {
   std::vector<std::int32_t> target_ids;
   std::size_t row = 0;    // the record it belongs to
   std::string_view name;  // which pass of the row: "conditional", "direct", ...
+  std::int64_t length() const {
+    return static_cast<std::int64_t>(context_ids.size() + target_ids.size());
+  }
 };
 
 // A failure is a status, never a number.
@@ -33,19 +34,25 @@ struct ScorerConfig {
   std::int64_t max_batch_tokens = 2048;
   std::int64_t max_length = 0;
   void visit(auto& v) {
-    v("max_batch_tokens", max_batch_tokens, "Tokens of one packed forward pass.");
-    v("max_length", max_length, "Longest pass in tokens; 0: the model's window.");
+    v("max-batch-tokens", max_batch_tokens, "Tokens of one packed forward pass.");
+    v("max-length", max_length,
+      "Longest pass in tokens; 0: the model's window (2048 with --parity reference).");
   }
 };
 
-// Passes are packed by the token budget in an order that depends on the passes only.
+// Scores passes packed by the token budget, in an order that depends on the passes only. A pass that
+// fills the window with its context alone is kTooLong, one without a target kEmpty; a pass longer
+// than the budget goes alone.
 class Scorer {
  public:
-  Scorer(const Llama& model, ScorerConfig config, const Adapter* adapter = nullptr)
-      : model_(model), config_(config), adapter_(adapter) {}
+  Scorer(const Llama& model, ScorerConfig config, const Adapter* adapter = nullptr);
+  // In the order of `passes`.
   std::vector<PassScore> score(const std::vector<Pass>& passes) const;
+  std::int64_t max_length() const { return config_.max_length; }  // resolved
 
  private:
+  std::vector<float> log_probs(const std::vector<const Pass*>& passes) const;
+
   const Llama& model_;
   ScorerConfig config_;
   const Adapter* adapter_;

@@ -1,0 +1,118 @@
+#include "reflect/score/spans.h"
+
+#include <algorithm>
+#include <array>
+#include <numeric>
+#include <unordered_set>
+
+namespace reflect {
+
+namespace {
+
+struct Range {
+  std::size_t begin, end;
+  bool contains(std::size_t at) const { return begin <= at && at < end; }
+};
+
+// Indices [begin, end) of the tokens that begin in `bytes`.
+Range tokens_in(const std::vector<Token>& tokens, Range bytes) {
+  const auto first_from = [&](std::size_t byte) {
+    return static_cast<std::size_t>(
+        std::lower_bound(tokens.begin(), tokens.end(), byte,
+                         [](const Token& token, std::size_t b) { return token.begin < b; }) -
+        tokens.begin());
+  };
+  return {first_from(bytes.begin), first_from(bytes.end)};
+}
+
+// The bytes of the reflection at `at`, with the tags around it where they are spans of their own.
+Range with_tags(std::string_view response, const std::vector<Span>& spans, std::size_t at) {
+  Range bytes{spans[at].begin, spans[at].end};
+  const auto is_tag = [&](std::size_t i, std::string_view tag) {
+    return i < spans.size() && spans[i].type == SpanType::kFormat &&
+           response.substr(spans[i].begin, spans[i].end - spans[i].begin).find(tag) !=
+               std::string_view::npos;
+  };
+  if (at > 0 && is_tag(at - 1, "<reflection>")) bytes.begin = spans[at - 1].begin;
+  if (is_tag(at + 1, "</reflection>")) bytes.end = spans[at + 1].end;
+  return bytes;
+}
+
+GainPass gain_pass(int round, Range reflection, Range correction, const Pass& conditional) {
+  const std::vector<std::int32_t>& ids = conditional.target_ids;
+  const auto at = [&](std::size_t i) { return ids.begin() + static_cast<std::ptrdiff_t>(i); };
+  GainPass gain{.round = round, .without = {}, .correction_begin = correction.begin, .novel = {}};
+  Pass& pass = gain.without;
+  pass.name = kWithoutReflection;
+  pass.context_ids = conditional.context_ids;
+  pass.context_ids.insert(pass.context_ids.end(), ids.begin(), at(reflection.begin));
+  pass.context_ids.insert(pass.context_ids.end(), at(reflection.end), at(correction.begin));
+  pass.target_ids.assign(at(correction.begin), at(correction.end));
+  const std::unordered_set<std::int32_t> said(at(reflection.begin), at(reflection.end));
+  for (const std::int32_t id : pass.target_ids) gain.novel.push_back(!said.contains(id));
+  return gain;
+}
+
+}  // namespace
+
+std::vector<SpanNll> span_nlls(const std::vector<Span>& spans, const std::vector<Token>& tokens,
+                               const std::vector<float>& log_probs) {
+  constexpr std::size_t kTypes = 6;
+  std::array<double, kTypes> sums{};
+  std::array<std::int64_t, kTypes> counts{};
+  for (const Span& span : spans) {
+    const auto type = static_cast<std::size_t>(span.type);
+    const Range range = tokens_in(tokens, {span.begin, span.end});
+    for (std::size_t i = range.begin; i < range.end; ++i) sums[type] -= log_probs[i];
+    counts[type] += static_cast<std::int64_t>(range.end - range.begin);
+  }
+  std::vector<SpanNll> result;
+  for (std::size_t type = 0; type < kTypes; ++type)
+    if (counts[type] > 0)
+      result.push_back({static_cast<SpanType>(type),
+                        sums[type] / static_cast<double>(counts[type]), counts[type]});
+  return result;
+}
+
+std::vector<GainPass> gain_passes(std::string_view response, const std::vector<Span>& spans,
+                                  const std::vector<Token>& tokens, const Pass& conditional) {
+  std::vector<GainPass> gains;
+  for (std::size_t i = 0; i < spans.size(); ++i) {
+    if (spans[i].type != SpanType::kReflection || spans[i].round == 0) continue;
+    const Range reflection = tokens_in(tokens, with_tags(response, spans, i));
+    const auto repair = std::find_if(
+        spans.begin() + static_cast<std::ptrdiff_t>(i), spans.end(), [&](const Span& span) {
+          return span.type == SpanType::kCorrection && span.round == spans[i].round;
+        });
+    if (repair == spans.end()) continue;
+    const Range correction = tokens_in(tokens, {repair->begin, repair->end});
+    if (correction.begin < correction.end)
+      gains.push_back(gain_pass(spans[i].round, reflection, correction, conditional));
+  }
+  return gains;
+}
+
+SpanGain span_gain(const GainPass& pass, const PassScore& with, const PassScore& without) {
+  double sum_with = 0, sum_without = 0, novel = 0;
+  std::int64_t novel_tokens = 0;
+  for (std::size_t i = 0; i < without.log_probs.size(); ++i) {
+    const double log_with = with.log_probs[pass.correction_begin + i];
+    const double log_without = without.log_probs[i];
+    sum_with -= log_with;
+    sum_without -= log_without;
+    if (!pass.novel[i]) continue;
+    novel += log_with - log_without;
+    ++novel_tokens;
+  }
+  const auto tokens = static_cast<double>(without.log_probs.size());
+  SpanGain gain{.round = pass.round,
+                .nll_with = sum_with / tokens,
+                .nll_without = sum_without / tokens,
+                .gain = (sum_without - sum_with) / tokens,
+                .novel_gain = std::nullopt,
+                .tokens = static_cast<std::int64_t>(without.log_probs.size())};
+  if (novel_tokens > 0) gain.novel_gain = novel / static_cast<double>(novel_tokens);
+  return gain;
+}
+
+}  // namespace reflect
