@@ -68,17 +68,18 @@ RowPasses fixed_passes(const Record& record, const ChatTemplate& chat, const Tok
                        bool reverse) {
   std::vector<Message> messages = record.messages;
   for (Message& message : messages) message.trained = false;
-  messages.push_back({"assistant", record.response});
+  const std::string response = instruction_fields(record).output;
+  messages.push_back({"assistant", response});
   Turn answer = last_turn(pass_name::kConditional, messages, chat, tokenizer);
   RowPasses row;
   row.response_tokens = std::move(answer.tokens);
   row.passes.push_back(std::move(answer.pass));
   row.passes.push_back(bare(pass_name::kDirect, row.passes.front(), tokenizer));
   if (!reverse) return row;
-  const Turn guess = last_turn(
-      pass_name::kReverse,
-      {{"user", guess_instruction_query(record.response)}, {"assistant", record.prompt()}}, chat,
-      tokenizer);
+  const Turn guess =
+      last_turn(pass_name::kReverse,
+                {{"user", guess_instruction_query(response)}, {"assistant", record.prompt()}}, chat,
+                tokenizer);
   row.passes.push_back(guess.pass);
   row.passes.push_back(bare(pass_name::kPrompt, guess.pass, tokenizer));
   return row;

@@ -26,20 +26,6 @@ constexpr PromptForm kForms[] = {
     {"wiz", "", "", "\n", "\n\n### Response:"},
 };
 
-struct Alpaca {
-  std::string instruction, input;
-};
-
-// The row's instruction and input as they came; a row of another form has its prompt as instruction.
-Alpaca alpaca_of(const Record& record) {
-  const auto text = [&](const char* field) {
-    const auto found = record.other.find(field);
-    return found != record.other.end() && found->is_string() ? found->get<std::string>() : "";
-  };
-  if (!record.other.contains("instruction")) return {record.prompt(), ""};
-  return {text("instruction"), text("input")};
-}
-
 class TextPasses {
  public:
   TextPasses(const Tokenizer& tokenizer, std::int64_t max_length)
@@ -69,8 +55,8 @@ class TextPasses {
   // The first token is never scored: nothing stands before it.
   static Pass split(std::string_view name, Ids ids, std::size_t cut, std::size_t start) {
     ids.resize(std::min(ids.size(), cut));
-    const auto border =
-        ids.begin() + static_cast<std::ptrdiff_t>(std::min(std::max<std::size_t>(start, 1), ids.size()));
+    const auto border = ids.begin() + static_cast<std::ptrdiff_t>(
+                                          std::min(std::max<std::size_t>(start, 1), ids.size()));
     Pass pass;
     pass.name = name;
     pass.context_ids.assign(ids.begin(), border);
@@ -98,8 +84,7 @@ std::string reference_prompt(std::string_view name, std::string_view instruction
 
 RowPasses reference_passes(const Record& record, const ReferenceConfig& config,
                            const Tokenizer& tokenizer, std::int64_t max_length) {
-  const auto [instruction, input] = alpaca_of(record);
-  const std::string& response = record.response;
+  const auto [instruction, input, response] = instruction_fields(record);
   const std::string prompt = reference_prompt(config.prompt, instruction, input);
   const std::string query = reference_prompt(config.prompt, guess_instruction_query(response), "");
   const TextPasses texts(tokenizer, max_length);

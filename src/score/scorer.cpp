@@ -65,7 +65,8 @@ std::vector<float> target_log_probs(const Llama& model, const at::Tensor& hidden
 }
 
 ScoreStatus status_before(const Pass& pass, std::int64_t max_length) {
-  if (static_cast<std::int64_t>(pass.context_ids.size()) >= max_length) return ScoreStatus::kTooLong;
+  if (static_cast<std::int64_t>(pass.context_ids.size()) >= max_length)
+    return ScoreStatus::kTooLong;
   if (pass.target_ids.empty() || pass.context_ids.empty()) return ScoreStatus::kEmpty;
   return pass.length() > max_length ? ScoreStatus::kTooLong : ScoreStatus::kOk;
 }
@@ -74,12 +75,23 @@ ScoreStatus status_before(const Pass& pass, std::int64_t max_length) {
 
 std::string_view name_of(ScoreStatus status) {
   switch (status) {
-    case ScoreStatus::kOk: return "ok";
-    case ScoreStatus::kTooLong: return "too_long";
-    case ScoreStatus::kEmpty: return "empty";
-    case ScoreStatus::kNonFinite: return "non_finite";
+    case ScoreStatus::kOk:
+      return "ok";
+    case ScoreStatus::kTooLong:
+      return "too_long";
+    case ScoreStatus::kEmpty:
+      return "empty";
+    case ScoreStatus::kNonFinite:
+      return "non_finite";
   }
   return "unknown";
+}
+
+std::optional<ScoreStatus> score_status_named(std::string_view name) {
+  for (const ScoreStatus status :
+       {ScoreStatus::kOk, ScoreStatus::kTooLong, ScoreStatus::kEmpty, ScoreStatus::kNonFinite})
+    if (name == name_of(status)) return status;
+  return std::nullopt;
 }
 
 double PassScore::mean_nll() const {
@@ -127,7 +139,7 @@ std::vector<PassScore> Scorer::score(const std::vector<Pass>& passes) const {
 
 std::vector<float> Scorer::log_probs(const std::vector<const Pass*>& passes) const {
   PackedPasses packed = lay_out(passes);
-  const at::Device device = model_.weights().embedding().device();
+  const at::Device device = model_.runtime().device;
   const at::Tensor hidden =
       model_.hidden(to_device(packed.ids, device), packed.rows, {.adapter = adapter_});
   return target_log_probs(model_, hidden.index_select(0, to_device(packed.positions, device)),

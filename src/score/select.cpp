@@ -12,10 +12,14 @@ namespace {
 
 Decision decision_of(ScoreStatus status) {
   switch (status) {
-    case ScoreStatus::kOk: return Decision::kKept;
-    case ScoreStatus::kTooLong: return Decision::kTooLong;
-    case ScoreStatus::kEmpty: return Decision::kEmpty;
-    case ScoreStatus::kNonFinite: return Decision::kNonFinite;
+    case ScoreStatus::kOk:
+      return Decision::kKept;
+    case ScoreStatus::kTooLong:
+      return Decision::kTooLong;
+    case ScoreStatus::kEmpty:
+      return Decision::kEmpty;
+    case ScoreStatus::kNonFinite:
+      return Decision::kNonFinite;
   }
   return Decision::kNonFinite;
 }
@@ -75,8 +79,8 @@ void apply_top_fraction(const std::vector<Candidate>& candidates, double fractio
   std::stable_sort(left.begin(), left.end(), [&](std::size_t x, std::size_t y) {
     return candidates[x].ifd > candidates[y].ifd;
   });
-  const auto wanted = static_cast<std::size_t>(
-      std::llround(fraction * static_cast<double>(candidates.size())));
+  const auto wanted =
+      static_cast<std::size_t>(std::llround(fraction * static_cast<double>(candidates.size())));
   for (std::size_t i = wanted; i < left.size(); ++i) decisions[left[i]] = Decision::kBelowTop;
 }
 
@@ -92,16 +96,26 @@ void check(const SelectionConfig& config) {
 
 std::string_view reason_of(Decision decision) {
   switch (decision) {
-    case Decision::kKept: return "kept";
-    case Decision::kTooLong: return "too_long";
-    case Decision::kEmpty: return "empty";
-    case Decision::kNonFinite: return "non_finite";
-    case Decision::kIncompleteGroup: return "incomplete_group";
-    case Decision::kNotChosen: return "not_chosen";
-    case Decision::kNotReflected: return "not_reflected";
-    case Decision::kHighIfd: return "high_ifd";
-    case Decision::kHighRifd: return "high_rifd";
-    case Decision::kBelowTop: return "below_top";
+    case Decision::kKept:
+      return "kept";
+    case Decision::kTooLong:
+      return "too_long";
+    case Decision::kEmpty:
+      return "empty";
+    case Decision::kNonFinite:
+      return "non_finite";
+    case Decision::kIncompleteGroup:
+      return "incomplete_group";
+    case Decision::kNotChosen:
+      return "not_chosen";
+    case Decision::kNotReflected:
+      return "not_reflected";
+    case Decision::kHighIfd:
+      return "high_ifd";
+    case Decision::kHighRifd:
+      return "high_rifd";
+    case Decision::kBelowTop:
+      return "below_top";
   }
   return "unknown";
 }

@@ -69,8 +69,8 @@ std::vector<SpanNll> span_nlls(const std::vector<Span>& spans, const std::vector
   std::vector<SpanNll> result;
   for (std::size_t type = 0; type < kTypes; ++type)
     if (counts[type] > 0)
-      result.push_back({static_cast<SpanType>(type),
-                        sums[type] / static_cast<double>(counts[type]), counts[type]});
+      result.push_back({static_cast<SpanType>(type), sums[type] / static_cast<double>(counts[type]),
+                        counts[type]});
   return result;
 }
 

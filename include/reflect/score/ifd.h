@@ -29,9 +29,9 @@ struct RowPasses {
 };
 
 // The passes of the fixed mode: the response is tokenized once, after the rendered prompt, and the
-// same ids stand in both conditions; BOS is in every context, exactly once, for every tokenizer that
-// has one (else EOS). `reverse` adds the passes of r-IFD: the last user message after a query that
-// shows the response, rendered without system text. End-of-turn tokens are not scored.
+// same ids stand in both conditions; BOS is in every context, exactly once, for every tokenizer
+// that has one (else EOS). `reverse` adds the passes of r-IFD: the last user message after a query
+// that shows the response, rendered without system text. End-of-turn tokens are not scored.
 RowPasses fixed_passes(const Record& record, const ChatTemplate& chat, const Tokenizer& tokenizer,
                        bool reverse);
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -11,6 +12,7 @@ namespace reflect {
 
 enum class ScoreStatus { kOk, kTooLong, kEmpty, kNonFinite };
 std::string_view name_of(ScoreStatus status);  // "ok", "too_long", "empty", "non_finite"
+std::optional<ScoreStatus> score_status_named(std::string_view name);
 
 // One forward pass: how likely are `target_ids` after `context_ids` (BOS included by the caller)?
 struct Pass {
@@ -40,9 +42,9 @@ struct ScorerConfig {
   }
 };
 
-// Scores passes packed by the token budget, in an order that depends on the passes only. A pass that
-// fills the window with its context alone is kTooLong, one without a target kEmpty; a pass longer
-// than the budget goes alone.
+// Scores passes packed by the token budget, in an order that depends on the passes only. A pass
+// that fills the window with its context alone is kTooLong, one without a target kEmpty; a pass
+// longer than the budget goes alone.
 class Scorer {
  public:
   Scorer(const Llama& model, ScorerConfig config, const Adapter* adapter = nullptr);

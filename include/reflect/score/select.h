@@ -42,7 +42,7 @@ struct Candidate {
 
 enum class Decision {
   kKept,
-  kTooLong,          // the status of its scores, as the next two
+  kTooLong,  // the status of its scores, as the next two
   kEmpty,
   kNonFinite,
   kIncompleteGroup,  // no usable original to compare with

@@ -36,8 +36,8 @@ inline constexpr std::string_view kWithoutReflection = "without_reflection";
 std::vector<GainPass> gain_passes(std::string_view response, const std::vector<Span>& spans,
                                   const std::vector<Token>& tokens, const Pass& conditional);
 
-// gain = L(correction | context without its reflection) - L(correction | context with it), in nats a
-// token: above 0, the reflection made the correction likelier. `novel_gain` is the same over the
+// gain = L(correction | context without its reflection) - L(correction | context with it), in nats
+// a token: above 0, the reflection made the correction likelier. `novel_gain` is the same over the
 // tokens that the reflection does not already contain; absent where there is none.
 struct SpanGain {
   int round;

@@ -1,0 +1,57 @@
+// The job of reflect-score: reads rows, scores them with the student model, decides which are kept.
+#pragma once
+
+#include <string>
+
+#include "reflect/base/error.h"
+#include "reflect/base/runtime.h"
+#include "reflect/score/reference.h"
+#include "reflect/score/select.h"
+
+namespace reflect {
+
+struct ScoreConfig {
+  RuntimeConfig runtime;
+  std::string model;
+  std::string adapter;
+  std::string input;
+  std::string output;
+  std::string selected;
+  std::string parity = "fixed";
+  std::string chat_template = "auto";
+  bool reverse = true;
+  bool span_gain = true;
+  std::int64_t limit = 0;
+  ScorerConfig scorer;
+  ReferenceConfig reference;
+  SelectionConfig selection;
+
+  void visit(auto& v) {
+    v("model", model, "Folder of the student's checkpoint.");
+    v("adapter", adapter, "Folder of a PEFT adapter on it.");
+    v("input", input, "Rows as JSON Lines; - reads standard input.");
+    v("output", output, "All rows with their scores and the decision.");
+    v("selected", selected, "The kept rows.");
+    v("parity", parity,
+      "How passes are built: fixed (on ids, by the chat template) or reference (the published "
+      "scripts, on joined strings).",
+      {"fixed", "reference"});
+    v("template", chat_template, "Chat template of the fixed mode; auto: the model's own.");
+    v("reverse", reverse, "Score r-IFD too; false halves the cost.");
+    v("span-gain", span_gain,
+      "Score each correction without its reflection too (fixed mode, rows with spans).");
+    v("limit", limit, "Score the first rows only; 0: all.");
+    scorer.visit(v);
+    v("reference", reference, "");
+    v("selection", selection, "");
+    runtime.visit(v);
+  }
+};
+
+// Writes `output`, `selected`, `output`.meta.json and, where input lines were bad,
+// `output`.rejected.jsonl; prints a summary on standard output. An interrupted run leaves
+// `output`.journal, from which the same command goes on to the same bytes. Returns kIncomplete when
+// a signal ended it at a batch's end.
+ExitCode score_rows(const ScoreConfig& config);
+
+}  // namespace reflect

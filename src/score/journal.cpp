@@ -1,0 +1,87 @@
+#include "score/journal.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "reflect/base/error.h"
+#include "reflect/base/hash.h"
+
+namespace reflect {
+
+namespace {
+
+constexpr std::size_t kKeySize = 32;
+
+[[noreturn]] void fail_io(const std::string& path, std::string_view what) {
+  fail("journal", "cannot {} {}: {}", what, path, std::strerror(errno));
+}
+
+void write_all(int file, const std::string& path, std::string_view bytes) {
+  while (!bytes.empty()) {
+    const ssize_t written = ::write(file, bytes.data(), bytes.size());
+    if (written < 0 && errno != EINTR) fail_io(path, "write");
+    if (written > 0) bytes.remove_prefix(static_cast<std::size_t>(written));
+  }
+}
+
+}  // namespace
+
+Journal::Journal(std::string path) : path_(std::move(path)) {
+  file_ = ::open(path_.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+  if (file_ < 0) fail_io(path_, "open");
+  if (::flock(file_, LOCK_EX | LOCK_NB) != 0)
+    fail("journal", "{} is in use; another run writes this output: wait for it or choose another",
+         path_);
+  load();
+}
+
+Journal::~Journal() {
+  ::close(file_);
+}
+
+void Journal::load() {
+  if (struct stat status; ::fstat(file_, &status) != 0 || status.st_size == 0) return;
+  {
+    const MappedFile map(path_);
+    const std::string_view bytes(reinterpret_cast<const char*>(map.data()), map.size());
+    for (std::size_t end; (end = bytes.find('\n', size_)) != bytes.npos; size_ = end + 1)
+      if (end > size_ + kKeySize)
+        offsets_[std::string(bytes.substr(size_, kKeySize))] = {size_ + kKeySize + 1,
+                                                                end - size_ - kKeySize - 1};
+  }
+  if (::ftruncate(file_, static_cast<off_t>(size_)) != 0) fail_io(path_, "cut the end of");
+}
+
+std::vector<Json> Journal::rows(const std::string& key) const {
+  const Line& line = offsets_.at(key);
+  std::string bytes(line.size, '\0');
+  for (std::size_t done = 0; done < line.size;) {
+    const ssize_t got = ::pread(file_, bytes.data() + done, line.size - done,
+                                static_cast<off_t>(line.begin + done));
+    if (got <= 0) fail_io(path_, "read");
+    done += static_cast<std::size_t>(got);
+  }
+  const Json rows = Json::parse(bytes, nullptr, false);
+  if (!rows.is_array())
+    fail("journal", "{} is damaged at byte {}; delete it and run again", path_, line.begin);
+  return rows.get<std::vector<Json>>();
+}
+
+void Journal::append(const std::string& key, const std::vector<Json>& rows) {
+  const std::string text = Json(rows).dump();
+  write_all(file_, path_, key + " " + text + "\n");
+  if (::fsync(file_) != 0) fail_io(path_, "sync");
+  offsets_[key] = {size_ + kKeySize + 1, text.size()};
+  size_ += kKeySize + text.size() + 2;
+}
+
+void Journal::remove() {
+  ::unlink(path_.c_str());
+}
+
+}  // namespace reflect

@@ -1,0 +1,156 @@
+#include "score/row_scorer.h"
+
+#include <filesystem>
+#include <set>
+
+#include "reflect/base/hash.h"
+
+namespace reflect {
+
+namespace {
+
+Json json_of(const std::optional<double>& value) {
+  return value ? Json(*value) : Json();
+}
+
+Json json_of(const IfdScores& scores) {
+  Json json = {{"status", name_of(scores.status)}};
+  if (!scores.failed_pass.empty()) json["failed_pass"] = scores.failed_pass;
+  json["ifd_ppl"] = json_of(scores.ifd_ppl);
+  json["ifd_loss"] = json_of(scores.ifd_loss);
+  json["rifd_ppl"] = json_of(scores.rifd_ppl);
+  json["rifd_loss"] = json_of(scores.rifd_loss);
+  json["nll_conditional"] = json_of(scores.nll_conditional);
+  json["nll_direct"] = json_of(scores.nll_direct);
+  json["nll_reverse"] = json_of(scores.nll_reverse);
+  json["nll_prompt"] = json_of(scores.nll_prompt);
+  json["response_tokens"] = scores.response_tokens;
+  json["prompt_tokens"] = scores.prompt_tokens;
+  return json;
+}
+
+Json json_of(const std::vector<SpanNll>& spans) {
+  Json json = Json::object();
+  for (const SpanNll& span : spans)
+    json[std::string(name_of(span.type))] = {{"nll", span.nll}, {"tokens", span.tokens}};
+  return json;
+}
+
+Json json_of(const SpanGain& gain) {
+  return {{"round", gain.round},       {"status", name_of(ScoreStatus::kOk)},
+          {"nll_with", gain.nll_with}, {"nll_without", gain.nll_without},
+          {"gain", gain.gain},         {"novel_gain", json_of(gain.novel_gain)},
+          {"tokens", gain.tokens}};
+}
+
+// The scores of one row; `passes` and `scores` hold its row passes, then its gain passes.
+Json scores_of(const RowWork& work, const std::vector<PassScore>& scores) {
+  const std::size_t gains_begin = work.row.passes.size();
+  const std::vector<PassScore> of_row(scores.begin(),
+                                      scores.begin() + static_cast<std::ptrdiff_t>(gains_begin));
+  Json json = json_of(ifd_scores(work.row.passes, of_row));
+  const PassScore& conditional = of_row.front();
+  if (conditional.status != ScoreStatus::kOk || work.row.response_tokens.empty()) return json;
+  if (!work.record.spans.empty())
+    json["spans"] =
+        json_of(span_nlls(work.record.spans, work.row.response_tokens, conditional.log_probs));
+  for (std::size_t i = 0; i < work.gains.size(); ++i) {
+    const GainPass& gain = work.gains[i];
+    const PassScore& without = scores[gains_begin + i];
+    if (without.status == ScoreStatus::kOk)
+      json["gains"].push_back(json_of(span_gain(gain, conditional, without)));
+    else
+      json["gains"].push_back({{"round", gain.round}, {"status", name_of(without.status)}});
+  }
+  return json;
+}
+
+// Name, size and time of each file of a folder: changes when one of them does.
+std::string folder_state(const std::string& folder) {
+  std::set<std::string> files;
+  for (const auto& entry : std::filesystem::directory_iterator(folder))
+    if (entry.is_regular_file())
+      files.insert(fmt::format("{} {} {}", entry.path().filename().string(), entry.file_size(),
+                               entry.last_write_time().time_since_epoch().count()));
+  return content_hash(fmt::format("{}", fmt::join(files, "\n")));
+}
+
+ScorerConfig scorer_config(const ScoreConfig& config) {
+  ScorerConfig scorer = config.scorer;
+  if (config.parity == "reference" && scorer.max_length == 0)
+    scorer.max_length = kReferenceMaxLength;
+  return scorer;
+}
+
+}  // namespace
+
+std::int64_t RowWork::tokens() const {
+  std::int64_t sum = 0;
+  for (const Pass& pass : row.passes) sum += pass.length();
+  for (const GainPass& gain : gains) sum += gain.without.length();
+  return sum;
+}
+
+RowScorer::RowScorer(const ScoreConfig& config)
+    : config_(config),
+      runtime_(start_runtime(config.runtime)),
+      tokenizer_(load_tokenizer(config.model)) {
+  if (!reference()) chat_ = ChatTemplate::choose(config.chat_template, config.model);
+  model_ = load_llama(config.model, runtime_);
+  if (!config.adapter.empty()) adapter_ = read_adapter(config.adapter, model_->config());
+  scorer_.emplace(*model_, scorer_config(config), adapter_ ? &*adapter_ : nullptr);
+  identity_ = make_identity();
+}
+
+Json RowScorer::make_identity() const {
+  Json json = {{"version", REFLECT_VERSION},
+               {"model", config_.model},
+               {"model_files", folder_state(config_.model)},
+               {"adapter", config_.adapter}};
+  if (!config_.adapter.empty()) json["adapter_files"] = folder_state(config_.adapter);
+  json["mode"] = config_.parity;
+  json["template"] = reference() ? config_.reference.prompt : chat_->name();
+  json["dtype"] = name_of_dtype(runtime_.dtype);
+  json["device"] = config_.runtime.device;
+  json["max_length"] = scorer_->max_length();
+  json["max_batch_tokens"] = config_.scorer.max_batch_tokens;
+  json["reverse"] = config_.reverse;
+  json["span_gain"] = config_.span_gain;
+  return json;
+}
+
+RowWork RowScorer::work_of(Record record) const {
+  RowWork work;
+  if (reference()) {
+    work.row = reference_passes(record, config_.reference, *tokenizer_, scorer_->max_length());
+    if (!config_.reverse) work.row.passes.resize(2);
+  } else {
+    work.row = fixed_passes(record, *chat_, *tokenizer_, config_.reverse);
+    if (config_.span_gain)
+      work.gains = gain_passes(record.response, record.spans, work.row.response_tokens,
+                               work.row.passes.front());
+  }
+  work.record = std::move(record);
+  return work;
+}
+
+std::vector<Json> RowScorer::score(const std::vector<RowWork>& batch) const {
+  std::vector<Pass> passes;
+  for (const RowWork& work : batch) {
+    passes.insert(passes.end(), work.row.passes.begin(), work.row.passes.end());
+    for (const GainPass& gain : work.gains) passes.push_back(gain.without);
+  }
+  const std::vector<PassScore> scores = scorer_->score(passes);
+  std::vector<Json> rows;
+  auto from = scores.begin();
+  for (const RowWork& work : batch) {
+    const auto to = from + static_cast<std::ptrdiff_t>(work.row.passes.size() + work.gains.size());
+    Record record = work.record;
+    record.scores = scores_of(work, {from, to});
+    rows.push_back(reflect::json_of(record));
+    from = to;
+  }
+  return rows;
+}
+
+}  // namespace reflect

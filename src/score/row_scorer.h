@@ -1,0 +1,47 @@
+// From records to rows with scores: builds each row's passes, runs them and writes the numbers.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "reflect/model/runtime.h"
+#include "reflect/score/score_rows.h"
+#include "reflect/score/spans.h"
+
+namespace reflect {
+
+// A record with the passes that its scores need.
+struct RowWork {
+  Record record;
+  RowPasses row;
+  std::vector<GainPass> gains;
+  std::int64_t tokens() const;  // of all passes
+};
+
+class RowScorer {
+ public:
+  explicit RowScorer(const ScoreConfig& config);
+
+  RowWork work_of(Record record) const;
+  // The rows as JSON, each with its `scores`.
+  std::vector<Json> score(const std::vector<RowWork>& batch) const;
+
+  // What the scores depend on beside the rows: settings, model, adapter, code version.
+  const Json& identity() const { return identity_; }
+
+ private:
+  bool reference() const { return config_.parity == "reference"; }
+  Json make_identity() const;
+
+  ScoreConfig config_;
+  Runtime runtime_;
+  std::unique_ptr<Tokenizer> tokenizer_;
+  std::optional<ChatTemplate> chat_;  // of the fixed mode
+  std::unique_ptr<Llama> model_;
+  std::optional<Adapter> adapter_;
+  std::optional<Scorer> scorer_;
+  Json identity_;
+};
+
+}  // namespace reflect

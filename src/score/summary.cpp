@@ -1,0 +1,70 @@
+#include "score/summary.h"
+
+#include <algorithm>
+#include <numeric>
+
+namespace reflect {
+
+namespace {
+
+constexpr const char* kRatios[] = {"ifd_ppl", "ifd_loss", "rifd_ppl", "rifd_loss"};
+
+// By linear interpolation between the ranks; `sorted` is not empty.
+double quantile(const std::vector<double>& sorted, double q) {
+  const double rank = q * static_cast<double>(sorted.size() - 1);
+  const auto low = static_cast<std::size_t>(rank);
+  const std::size_t high = std::min(low + 1, sorted.size() - 1);
+  return sorted[low] + (rank - static_cast<double>(low)) * (sorted[high] - sorted[low]);
+}
+
+std::string ratio_line(std::string_view name, std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  const double mean =
+      std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
+  return fmt::format("{:<10} {:>7} {:>8.4f} {:>8.4f} {:>8.4f} {:>8.4f} {:>8.4f} {:>8.4f}\n", name,
+                     values.size(), mean, quantile(values, 0.05), quantile(values, 0.25),
+                     quantile(values, 0.5), quantile(values, 0.75), quantile(values, 0.95));
+}
+
+}  // namespace
+
+void Summary::add(const Json& row, Decision decision) {
+  ++rows_;
+  ++decisions_[static_cast<int>(decision)];
+  const Json& scores = row.at("scores");
+  ++statuses_[scores.at("status").get<std::string>()];
+  for (const char* name : kRatios)
+    if (scores.at(name).is_number()) values_[name].push_back(scores.at(name).get<double>());
+}
+
+bool Summary::mostly_unhelped() const {
+  const auto found = values_.find("ifd_ppl");
+  if (found == values_.end()) return false;
+  const auto above = std::count_if(found->second.begin(), found->second.end(),
+                                   [](double value) { return value > 1; });
+  return static_cast<std::size_t>(2 * above) > found->second.size();
+}
+
+std::string Summary::table() const {
+  std::string text = fmt::format("{:<10} {:>7} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8}\n", "score",
+                                 "rows", "mean", "5 %", "25 %", "median", "75 %", "95 %");
+  for (const char* name : kRatios)
+    if (values_.contains(name)) text += ratio_line(name, values_.at(name));
+  text += fmt::format("\n{:<18} {:>7}\n", "status", "rows");
+  for (const auto& [status, count] : statuses_)
+    text += fmt::format("{:<18} {:>7}\n", status, count);
+  text += fmt::format("\n{:<18} {:>7}\n", "decision", "rows");
+  for (int i = 0; i < kDecisions; ++i)
+    if (decisions_[i] > 0)
+      text += fmt::format("{:<18} {:>7}\n", reason_of(static_cast<Decision>(i)), decisions_[i]);
+  return text;
+}
+
+Json Summary::json() const {
+  Json json = {{"rows", rows_}, {"statuses", statuses_}, {"decisions", Json::object()}};
+  for (int i = 0; i < kDecisions; ++i)
+    json["decisions"][std::string(reason_of(static_cast<Decision>(i)))] = decisions_[i];
+  return json;
+}
+
+}  // namespace reflect
