@@ -2,6 +2,8 @@
 
 #include <cmath>
 
+#include "reflect/base/error.h"
+
 namespace reflect {
 
 namespace {

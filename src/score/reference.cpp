@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "reflect/base/error.h"
+
 namespace reflect {
 
 namespace {

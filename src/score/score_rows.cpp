@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <filesystem>
 
+#include "reflect/base/config.h"
 #include "reflect/base/hash.h"
 #include "reflect/base/signals.h"
 #include "reflect/metrics/progress.h"

@@ -1,7 +1,6 @@
 #include "reflect/score/scorer.h"
 
 #include <ATen/core/Tensor.h>
-#include <ATen/ops/empty.h>
 #include <ATen/ops/from_blob.h>
 #include <ATen/ops/logsumexp.h>
 #include <c10/core/InferenceMode.h>
@@ -10,6 +9,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "reflect/base/error.h"
 #include "reflect/data/batch.h"
 
 namespace reflect {
@@ -58,7 +58,7 @@ std::vector<float> target_log_probs(const Llama& model, const at::Tensor& hidden
     const std::int64_t rows = std::min(kLogitRows, targets.numel() - begin);
     const at::Tensor logits = model.logits(hidden.narrow(0, begin, rows)).to(at::kFloat);
     const at::Tensor chosen = logits.gather(1, targets.narrow(0, begin, rows).unsqueeze(1));
-    const at::Tensor part = (chosen.squeeze(1) - at::logsumexp(logits, {1})).cpu().contiguous();
+    const at::Tensor part = (chosen.squeeze(1).sub(at::logsumexp(logits, {1}))).cpu().contiguous();
     result.insert(result.end(), part.const_data_ptr<float>(), part.const_data_ptr<float>() + rows);
   }
   return result;

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <numeric>
 
+#include "reflect/base/error.h"
+
 namespace reflect {
 
 namespace {
