@@ -17,6 +17,10 @@ Candidate variant(const std::string& name, double ifd, double rifd,
   return {.group = group, .variant = name, .ifd = ifd, .rifd = rifd};
 }
 
+Candidate failed(ScoreStatus status, const std::string& group, const std::string& name = "") {
+  return {group, name, status, std::nullopt, std::nullopt};
+}
+
 std::vector<std::string> reasons(const std::vector<Candidate>& candidates,
                                  const SelectionConfig& config) {
   std::vector<std::string> names;
@@ -38,9 +42,9 @@ SelectionConfig policy(const std::string& name) {
 TEST_CASE("gates are strict and come after the status") {
   std::vector<Candidate> candidates = {row(0.5), row(1.0), row(0.5, 1.0), row(0.999, 0.999),
                                        row(2, 2)};
-  candidates.push_back({.group = "f", .variant = "", .status = ScoreStatus::kTooLong});
-  candidates.push_back({.group = "g", .variant = "", .status = ScoreStatus::kEmpty});
-  candidates.push_back({.group = "h", .variant = "", .status = ScoreStatus::kNonFinite});
+  candidates.push_back(failed(ScoreStatus::kTooLong, "f"));
+  candidates.push_back(failed(ScoreStatus::kEmpty, "g"));
+  candidates.push_back(failed(ScoreStatus::kNonFinite, "h"));
   CHECK(reasons(candidates, {}) == Names{"kept", "high_ifd", "high_rifd", "kept", "high_ifd",
                                          "too_long", "empty", "non_finite"});
   SelectionConfig open;
@@ -54,7 +58,7 @@ TEST_CASE("a failed row never passes as best") {
   // In the published script a failure is (0, 0), which `< 1` accepts.
   const std::vector<Candidate> candidates = {
       {.group = "a", .variant = "original", .ifd = 0.5, .rifd = 0.5},
-      {.group = "a", .variant = "A", .status = ScoreStatus::kNonFinite}};
+      failed(ScoreStatus::kNonFinite, "a", "A")};
   CHECK(reasons(candidates, policy("selective-paper")) == Names{"kept", "non_finite"});
 }
 
