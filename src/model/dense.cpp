@@ -33,7 +33,7 @@ at::Tensor product(const at::Tensor& a, const at::Tensor& b) {
 
 struct Dense : Function<Dense> {
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x, const at::Tensor& weight) {
-    ctx->save_for_backward({ctx->needs_input_grad(1) ? x : at::Tensor(), weight});
+    ctx->save_for_backward({weight.requires_grad() ? x : at::Tensor(), weight});
     return product(x, weight.t());
   }
 
@@ -50,17 +50,17 @@ struct Dense : Function<Dense> {
 // y = x W^T + s (z A^T) B^T with z = x or its dropped-out copy. A and B are fp32 parameters; the
 // branch computes in x's type, as autocast does.
 struct LoraLinear : Function<LoraLinear> {
-  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x, const at::Tensor& dropped,
-                            const at::Tensor& weight, const at::Tensor& a, const at::Tensor& b,
-                            double scale) {
-    const at::Tensor z = dropped.defined() ? dropped : x;
+  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x,
+                            const std::optional<at::Tensor>& dropped, const at::Tensor& weight,
+                            const at::Tensor& a, const at::Tensor& b, double scale) {
+    const at::Tensor z = dropped.value_or(x);
     const at::Tensor a_cast = a.to(x.scalar_type()), b_cast = b.to(x.scalar_type());
     const at::Tensor inner = product(z, a_cast.t()).mul_(scale);  // [T, rank], scaled
     at::Tensor y = product(x, weight.t());
     y.add_(product(inner, b_cast.t()));
     ctx->save_for_backward({z, weight, a_cast, b_cast, inner});
     ctx->saved_data["scale"] = scale;
-    ctx->saved_data["dropped"] = dropped.defined();
+    ctx->saved_data["dropped"] = dropped.has_value();
     return y;
   }
 

@@ -12,11 +12,11 @@ namespace reflect {
 at::Tensor dense(const at::Tensor& x, const at::Tensor& weight);
 
 // The adapter's part of a projection: y += scale * (branch_input A^T) B^T. `dropped` replaces x as
-// the branch's input while dropout is on, undefined otherwise.
+// the branch's input while dropout is on.
 struct LoraBranch {
   const LoraPair& pair;
   double scale;
-  at::Tensor dropped;
+  std::optional<at::Tensor> dropped;
 };
 at::Tensor dense_with_lora(const at::Tensor& x, const at::Tensor& weight, const LoraBranch& branch);
 
