@@ -2,7 +2,7 @@
 #
 # TORCH_ROOT: the folder that holds include/ and lib/ (".../site-packages/torch" of a wheel, or an
 # unpacked libtorch). Default: what scripts/setup.sh installs.
-# Defines Torch::cpu and, where the toolkit is found and REFLECT_CUDA is on, Torch::cuda.
+# Defines Torch::cpu and, where REFLECT_CUDA is on, Torch::cuda.
 
 if(NOT TORCH_ROOT)
   file(GLOB TORCH_ROOT ${PROJECT_SOURCE_DIR}/build/torch/lib/python3*/site-packages/torch)
@@ -12,10 +12,17 @@ set(TORCH_ROOT "${TORCH_ROOT}" CACHE PATH "Folder of libtorch (with include/ and
 find_library(TORCH_CPU_LIBRARY torch_cpu PATHS ${TORCH_ROOT}/lib NO_DEFAULT_PATH)
 find_library(TORCH_C10_LIBRARY c10 PATHS ${TORCH_ROOT}/lib NO_DEFAULT_PATH)
 find_path(TORCH_INCLUDE_DIR ATen/ATen.h PATHS ${TORCH_ROOT}/include NO_DEFAULT_PATH)
+set(torch_required TORCH_CPU_LIBRARY TORCH_C10_LIBRARY TORCH_INCLUDE_DIR)
+
+if(REFLECT_CUDA)
+  find_library(TORCH_CUDA_LIBRARY torch_cuda PATHS ${TORCH_ROOT}/lib NO_DEFAULT_PATH)
+  find_library(TORCH_C10_CUDA_LIBRARY c10_cuda PATHS ${TORCH_ROOT}/lib NO_DEFAULT_PATH)
+  list(APPEND torch_required TORCH_CUDA_LIBRARY TORCH_C10_CUDA_LIBRARY)
+endif()
 
 include(FindPackageHandleStandardArgs)
 find_package_handle_standard_args(Torch
-  REQUIRED_VARS TORCH_CPU_LIBRARY TORCH_C10_LIBRARY TORCH_INCLUDE_DIR
+  REQUIRED_VARS ${torch_required}
   REASON_FAILURE_MESSAGE "run scripts/setup.sh, or pass -DTORCH_ROOT=<folder of torch>")
 
 if(Torch_FOUND AND NOT TARGET Torch::cpu)
@@ -26,4 +33,15 @@ if(Torch_FOUND AND NOT TARGET Torch::cpu)
     "SHELL:-idirafter ${TORCH_INCLUDE_DIR}/torch/csrc/api/include")
   target_link_libraries(Torch::cpu INTERFACE ${TORCH_CPU_LIBRARY} ${TORCH_C10_LIBRARY})
   target_link_options(Torch::cpu INTERFACE -Wl,--allow-shlib-undefined)
+endif()
+
+if(Torch_FOUND AND REFLECT_CUDA AND NOT TARGET Torch::cuda)
+  find_package(CUDAToolkit REQUIRED)
+  add_library(Torch::cuda INTERFACE IMPORTED)
+  # Nothing refers to libtorch_cuda by name: loading it is what registers its kernels. Its own
+  # libraries (cuBLAS, cuDNN, NCCL) lie in the toolkit's folder.
+  target_link_options(Torch::cuda INTERFACE
+    -Wl,--push-state,--no-as-needed ${TORCH_CUDA_LIBRARY} ${TORCH_C10_CUDA_LIBRARY} -Wl,--pop-state
+    -Wl,--disable-new-dtags -Wl,-rpath,${CUDAToolkit_LIBRARY_DIR})
+  target_link_libraries(Torch::cuda INTERFACE Torch::cpu CUDA::cudart)
 endif()

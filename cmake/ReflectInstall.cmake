@@ -1,7 +1,7 @@
-# The installed tree is relocatable: bin/ with the tools, lib/ with libtorch, share/reflect with data.
-file(GLOB torch_runtime
-  ${TORCH_ROOT}/lib/libtorch_cpu.so ${TORCH_ROOT}/lib/libc10.so ${TORCH_ROOT}/lib/libgomp*.so*
-  ${TORCH_ROOT}/../nvidia/cu13/lib/libcudart.so.13 ${TORCH_ROOT}/../nvidia/cu13/lib/libcupti.so.13)
-install(FILES ${torch_runtime} DESTINATION lib)
+# The installed tree can be moved and needs no packages: bin/ with the tools, lib/ with every shared
+# library but the C and C++ runtime, share/reflect with the data.
+install(RUNTIME_DEPENDENCY_SET reflect_tools
+  PRE_EXCLUDE_REGEXES "^ld-linux" "^lib(c|m|rt|dl|pthread|gcc_s|stdc\\+\\+)\\.so" "^libcuda\\.so"
+  LIBRARY DESTINATION lib)
 install(DIRECTORY data/ DESTINATION share/reflect/data)
-install(FILES LICENSE README.md DESTINATION share/reflect)
+install(FILES LICENSE README.md DESTINATION share/reflect OPTIONAL)

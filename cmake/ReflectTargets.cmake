@@ -43,8 +43,10 @@ endfunction()
 function(reflect_tool name source)
   add_executable(${name} ${source})
   target_link_libraries(${name} PRIVATE reflect reflect_flags)
+  # DT_RPATH, not DT_RUNPATH: it also serves the libraries that the libraries need.
+  target_link_options(${name} PRIVATE -Wl,--disable-new-dtags)
   set_target_properties(${name} PROPERTIES INSTALL_RPATH "$ORIGIN/../lib")
-  install(TARGETS ${name} RUNTIME DESTINATION bin)
+  install(TARGETS ${name} RUNTIME_DEPENDENCY_SET reflect_tools RUNTIME DESTINATION bin)
 endfunction()
 
 # reflect_test(AREA library): one test program of all tests/<area>/*_test.cpp.

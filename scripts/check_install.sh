@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# Installs the release build, moves the tree and runs every tool from there without any help.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+folder=$(mktemp -d -p build)
+trap 'rm -rf "$folder"' EXIT
+cmake --install build/release --prefix "$folder/first" >"$folder/log" || { cat "$folder/log" >&2; exit 1; }
+mv "$folder/first" "$folder/moved"
+for tool in "$folder"/moved/bin/reflect-*; do
+  env -i "$tool" --version
+  foreign=$(env -i ldd "$tool" | awk '$3 ~ "^/" && $3 !~ "^/(usr/)?lib"' | grep -v "$folder/moved" || true)
+  [ -z "$foreign" ] || { echo "check_install: $tool loads from outside the tree: $foreign" >&2; exit 1; }
+done

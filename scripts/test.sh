@@ -1,0 +1,7 @@
+#!/usr/bin/env bash
+# Sets up, builds the release preset and runs every test; arguments go to ctest.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+scripts/build.sh release
+ctest --test-dir build/release --output-on-failure --progress --parallel 1 "$@"
