@@ -29,9 +29,10 @@ class Tokenizer {
  public:
   virtual ~Tokenizer() = default;
 
-  // Ids of `text`, without BOS or EOS. Invalid UTF-8 is replaced by U+FFFD, byte ranges still
-  // refer to `text`. `continues`: the text goes on after other tokens, so a tokenizer that puts a
-  // space before the start of a text does not.
+  // Ids of `text`, without BOS or EOS. Invalid UTF-8 is replaced by U+FFFD (one for each maximal
+  // subpart), byte ranges still refer to `text`. `continues`: the text follows a special token, so
+  // a tokenizer that puts a space only before the start of a whole text does not. Safe to call from
+  // several threads.
   virtual std::vector<Token> encode(std::string_view text,
                                     SpecialText special = SpecialText::kPlain,
                                     bool continues = false) const = 0;

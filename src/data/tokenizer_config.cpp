@@ -1,0 +1,105 @@
+#include "data/tokenizer_config.h"
+
+#include <charconv>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "data/json_field.h"
+#include "reflect/base/error.h"
+#include "reflect/base/file.h"
+
+namespace reflect {
+namespace {
+
+using Json = nlohmann::json;
+
+Json read_json_if_there(const std::string& path) {
+  return std::filesystem::exists(path) ? read_json(path) : Json::object();
+}
+
+// "</s>" or {"content": "</s>", ...}.
+void set_token(std::optional<std::string>& token, const Json& json, const char* key,
+               const std::string& where) {
+  if (token || !json.contains(key) || json[key].is_null()) return;
+  const Json& value = json[key];
+  token = value.is_object() ? json_field<std::string>(value, "content", where)
+                            : json_value<std::string>(value, key, where);
+}
+
+void set_flag(std::optional<bool>& flag, const Json& json, const char* key,
+              const std::string& where) {
+  if (json.contains(key) && !json[key].is_null()) flag = json_value<bool>(json[key], key, where);
+}
+
+// 2 or [2, 7]: the first.
+void set_id(std::optional<std::int32_t>& id, const Json& json, const char* key,
+            const std::string& where) {
+  if (!json.contains(key) || json[key].is_null()) return;
+  const Json& value = json[key];
+  if (value.is_array() && value.empty()) return;
+  id = checked_token_id(value.is_array() ? value[0] : value, key, where);
+}
+
+void set_added_tokens(TokenizerConfig& config, const Json& json, const std::string& where) {
+  if (!json.contains("added_tokens_decoder")) return;
+  for (const auto& [key, entry] : json["added_tokens_decoder"].items()) {
+    std::int64_t id = -1;
+    std::from_chars(key.data(), key.data() + key.size(), id);
+    config.added_tokens.push_back(
+        added_token_of(entry, checked_token_id(Json(id), key, where), where));
+  }
+}
+
+}  // namespace
+
+nlohmann::json read_json(const std::string& path) {
+  try {
+    Json json = Json::parse(read_file(path));
+    if (json.is_object()) return json;
+  } catch (const Json::parse_error& error) {
+    fail("tokenizer", "{} is not valid JSON at byte {}; fetch the file again", path, error.byte);
+  }
+  fail("tokenizer", "{} is not a JSON object; fetch the file again", path);
+}
+
+std::int32_t checked_token_id(const Json& json, const std::string& token,
+                              const std::string& where) {
+  if (!json.is_number_integer() || json < 0 || json > kHighestTokenId) {
+    fail("tokenizer", "{}: the id of '{}' is {}, not an integer in [0, {}]; fetch the file again",
+         where, token, json.dump(), kHighestTokenId);
+  }
+  return json.get<std::int32_t>();
+}
+
+AddedToken added_token_of(const Json& json, std::int32_t id, const std::string& where) {
+  AddedToken token;
+  token.id = id;
+  token.text = json_field<std::string>(json, "content", where);
+  token.special = json_field_or(json, "special", false, where);
+  token.normalized = json_field_or(json, "normalized", !token.special, where);
+  token.single_word = json_field_or(json, "single_word", false, where);
+  token.lstrip = json_field_or(json, "lstrip", false, where);
+  token.rstrip = json_field_or(json, "rstrip", false, where);
+  return token;
+}
+
+TokenizerConfig read_tokenizer_config(const std::string& folder) {
+  TokenizerConfig config;
+  for (const char* name : {"tokenizer_config.json", "special_tokens_map.json"}) {
+    const std::string path = (std::filesystem::path(folder) / name).string();
+    const Json json = read_json_if_there(path);
+    set_token(config.bos_token, json, "bos_token", path);
+    set_token(config.eos_token, json, "eos_token", path);
+    set_flag(config.adds_bos, json, "add_bos_token", path);
+    set_flag(config.legacy, json, "legacy", path);
+    set_flag(config.add_prefix_space, json, "add_prefix_space", path);
+    set_added_tokens(config, json, path);
+  }
+  const std::string path = (std::filesystem::path(folder) / "config.json").string();
+  const Json json = read_json_if_there(path);
+  set_id(config.bos_id, json, "bos_token_id", path);
+  set_id(config.eos_id, json, "eos_token_id", path);
+  return config;
+}
+
+}  // namespace reflect

@@ -1,0 +1,17 @@
+// The readers of the vocabulary files, one for each format.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "data/tokenizer_config.h"
+#include "reflect/data/tokenizer.h"
+
+namespace reflect {
+
+// All throw Error that names `path` and what is wrong in it.
+std::unique_ptr<Tokenizer> read_tokenizer_json(const std::string& path,
+                                               const TokenizerConfig& config);
+
+}  // namespace reflect

@@ -1,0 +1,24 @@
+// Character classes and normal forms of Unicode (utf8proc's tables).
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace reflect {
+
+enum class NormalForm { kNfc, kNfd, kNfkc, kNfkd };
+
+std::optional<NormalForm> normal_form_named(std::string_view name);  // "NFC", "NFD", ...
+
+// `text` must be valid UTF-8.
+std::string normalized(std::string_view text, NormalForm form);
+
+// Bytes of the first extended grapheme cluster; no normal form acts across its border.
+std::size_t first_grapheme(std::string_view text);
+
+bool is_white_space(char32_t c);     // the White_Space property
+bool is_word_character(char32_t c);  // letters, marks, decimal digits, connectors: a regex's \w
+
+}  // namespace reflect
