@@ -61,6 +61,7 @@ function(reflect_test area library)
                                                    ${PROJECT_SOURCE_DIR}/tests)
   target_compile_definitions(${area}_tests PRIVATE
     REFLECT_SOURCE_DIR="${PROJECT_SOURCE_DIR}" REFLECT_BIN_DIR="${CMAKE_RUNTIME_OUTPUT_DIRECTORY}")
+  target_compile_options(${area}_tests PRIVATE -O0)  # compile time matters more here than speed
   set_target_properties(${area}_tests PROPERTIES
     RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
   catch_discover_tests(${area}_tests TEST_PREFIX "${area}: "
