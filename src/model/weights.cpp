@@ -37,32 +37,6 @@ std::pair<std::int64_t, std::int64_t> shape_of(const LlamaConfig& c, Projection 
 
 namespace {
 
-// Copies tensors of a checkpoint into memory, checked and converted.
-class Loader {
- public:
-  Loader(const std::string& folder, const Runtime& runtime)
-      : folder_(folder), checkpoint_(folder), runtime_(runtime) {}
-
-  bool has(const std::string& name) const { return checkpoint_.contains(name); }
-
-  at::Tensor load(const std::string& name, std::vector<std::int64_t> shape) const {
-    const at::Tensor stored = checkpoint_.view(name);
-    if (stored.sizes() != at::IntArrayRef(shape))
-      fail("checkpoint", "{}: '{}' has shape [{}], but config.json asks for [{}]", folder_, name,
-           fmt::join(stored.sizes(), ", "), fmt::join(shape, ", "));
-    if (!stored.is_floating_point())
-      fail("checkpoint", "{}: '{}' is {}; floating point expected", folder_, name,
-           c10::toString(stored.scalar_type()));
-    return stored.to(at::TensorOptions().dtype(runtime_.dtype).device(runtime_.device),
-                     /*non_blocking=*/false, /*copy=*/true);
-  }
-
- private:
-  std::string folder_;
-  Checkpoint checkpoint_;
-  Runtime runtime_;
-};
-
 at::Tensor random_normal(std::vector<std::int64_t> shape, double deviation, std::uint64_t key) {
   auto generator = at::make_generator<at::CPUGeneratorImpl>(key);
   return at::normal(0.0, deviation, shape, generator);
@@ -70,25 +44,60 @@ at::Tensor random_normal(std::vector<std::int64_t> shape, double deviation, std:
 
 }  // namespace
 
+StreamedWeights::StreamedWeights(const std::string& folder, const LlamaConfig& config,
+                                 const Runtime& runtime)
+    : folder_(folder), config_(config), runtime_(runtime), checkpoint_(folder) {}
+
+at::Tensor StreamedWeights::load(const std::string& name, std::vector<std::int64_t> shape) const {
+  const at::Tensor stored = checkpoint_.view(name);
+  if (stored.sizes() != at::IntArrayRef(shape))
+    fail("checkpoint", "{}: '{}' has shape [{}], but config.json asks for [{}]", folder_, name,
+         fmt::join(stored.sizes(), ", "), fmt::join(shape, ", "));
+  if (!stored.is_floating_point())
+    fail("checkpoint", "{}: '{}' is {}; floating point expected", folder_, name,
+         c10::toString(stored.scalar_type()));
+  return stored.to(at::TensorOptions().dtype(runtime_.dtype).device(runtime_.device),
+                   /*non_blocking=*/false, /*copy=*/true);
+}
+
+BlockWeights StreamedWeights::block(std::int64_t layer) {
+  BlockWeights block;
+  block.input_norm = load(checkpoint_names::input_norm(layer), {config_.hidden_size});
+  block.post_attention_norm =
+      load(checkpoint_names::post_attention_norm(layer), {config_.hidden_size});
+  for (Projection p : kProjections) {
+    const auto [out, in] = shape_of(config_, p);
+    block[p] = load(checkpoint_names::projection(layer, p), {out, in});
+  }
+  return block;
+}
+
+at::Tensor StreamedWeights::embedding() {
+  return load(checkpoint_names::kEmbedding, {config_.vocab_size, config_.hidden_size});
+}
+
+at::Tensor StreamedWeights::final_norm() {
+  return load(checkpoint_names::kFinalNorm, {config_.hidden_size});
+}
+
+at::Tensor StreamedWeights::lm_head() {
+  if (tied()) return embedding();
+  return load(checkpoint_names::kLmHead, {config_.vocab_size, config_.hidden_size});
+}
+
+bool StreamedWeights::tied() const {
+  return config_.tie_word_embeddings || !checkpoint_.contains(checkpoint_names::kLmHead);
+}
+
 ResidentWeights::ResidentWeights(const std::string& folder, const LlamaConfig& config,
                                  const Runtime& runtime)
     : config_(config) {
-  namespace names = checkpoint_names;
-  const Loader loader(folder, runtime);
-  const std::int64_t hidden = config.hidden_size;
-  embedding_ = loader.load(names::kEmbedding, {config.vocab_size, hidden});
-  for (std::int64_t layer = 0; layer < config.num_hidden_layers; ++layer) {
-    BlockWeights& block = blocks_.emplace_back();
-    block.input_norm = loader.load(names::input_norm(layer), {hidden});
-    block.post_attention_norm = loader.load(names::post_attention_norm(layer), {hidden});
-    for (Projection p : kProjections) {
-      const auto [out, in] = shape_of(config, p);
-      block[p] = loader.load(names::projection(layer, p), {out, in});
-    }
-  }
-  final_norm_ = loader.load(names::kFinalNorm, {hidden});
-  const bool tied = config.tie_word_embeddings || !loader.has(names::kLmHead);
-  lm_head_ = tied ? embedding_ : loader.load(names::kLmHead, {config.vocab_size, hidden});
+  StreamedWeights source(folder, config, runtime);
+  embedding_ = source.embedding();
+  for (std::int64_t layer = 0; layer < config.num_hidden_layers; ++layer)
+    blocks_.push_back(source.block(layer));
+  final_norm_ = source.final_norm();
+  lm_head_ = source.tied() ? embedding_ : source.lm_head();
 }
 
 ResidentWeights::ResidentWeights(const LlamaConfig& config, const Runtime& runtime,

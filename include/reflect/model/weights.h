@@ -46,6 +46,26 @@ class WeightSource {
   virtual at::Tensor lm_head() = 0;     // [vocab, hidden]; the embedding itself where tied
 };
 
+// Reads each weight from the checkpoint when it is asked for: memory holds one block at a time.
+// What passes over a model once (the check of a merge) runs on it, however large the model.
+class StreamedWeights : public WeightSource {
+ public:
+  StreamedWeights(const std::string& folder, const LlamaConfig& config, const Runtime& runtime);
+  BlockWeights block(std::int64_t layer) override;
+  at::Tensor embedding() override;
+  at::Tensor final_norm() override;
+  at::Tensor lm_head() override;
+  bool tied() const;  // lm_head() is the embedding
+
+ private:
+  at::Tensor load(const std::string& name, std::vector<std::int64_t> shape) const;
+
+  std::string folder_;
+  LlamaConfig config_;
+  Runtime runtime_;
+  Checkpoint checkpoint_;
+};
+
 // All weights in memory, whole, in one dtype.
 class ResidentWeights : public WeightSource {
  public:

@@ -1,0 +1,193 @@
+#include "reflect/model/merge.h"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/arange.h>
+#include <ATen/ops/mm.h>
+#include <c10/core/InferenceMode.h>
+#include <algorithm>
+#include <filesystem>
+#include <map>
+#include <nlohmann/json.hpp>
+
+#include "checkpoint_names.h"
+#include "reflect/base/file.h"
+#include "reflect/model/llama.h"
+
+namespace reflect {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kSingleFile = "model.safetensors";
+constexpr const char* kIndexFile = "model.safetensors.index.json";
+
+// The tensors of the merged model: the base's, the adapted ones with their update added.
+class MergedTensors {
+ public:
+  MergedTensors(const std::string& model, const std::string& adapter, const LlamaConfig& config)
+      : base_(model), adapter_(read_adapter(adapter, config)) {
+    for (std::size_t layer = 0; layer < adapter_.blocks.size(); ++layer)
+      for (Projection p : kProjections)
+        if (const auto& pair = adapter_.blocks[layer][p])
+          updates_[checkpoint_names::projection(static_cast<std::int64_t>(layer), p)] = &*pair;
+  }
+
+  std::vector<std::string> names() const { return base_.names(); }
+  std::size_t adapted() const { return updates_.size(); }
+
+  TensorShape shape(const std::string& name) const {
+    const at::Tensor stored = base_.view(name);
+    return {name, stored.sizes().vec(), stored.scalar_type()};
+  }
+
+  // W + scale B A in fp32, rounded once to the stored dtype.
+  at::Tensor tensor(const std::string& name) const {
+    const at::Tensor stored = base_.view(name);
+    const auto update = updates_.find(name);
+    if (update == updates_.end()) return stored;
+    const at::Tensor delta = at::mm(update->second->b, update->second->a);
+    return (stored.to(at::kFloat) + delta * adapter_.config.scale()).to(stored.scalar_type());
+  }
+
+ private:
+  Checkpoint base_;
+  Adapter adapter_;
+  std::map<std::string, const LoraPair*> updates_;  // by the name of the weight they change
+};
+
+std::size_t bytes_of(const TensorShape& t) {
+  std::size_t count = c10::elementSize(t.dtype);
+  for (std::int64_t n : t.shape) count *= static_cast<std::size_t>(n);
+  return count;
+}
+
+// Consecutive tensors grouped into files of at most `limit` bytes (one tensor at least).
+std::vector<std::vector<TensorShape>> plan_shards(const MergedTensors& tensors, std::size_t limit) {
+  std::vector<std::vector<TensorShape>> shards;
+  std::size_t filled = 0;
+  for (const std::string& name : tensors.names()) {
+    const TensorShape shape = tensors.shape(name);
+    const std::size_t bytes = bytes_of(shape);
+    if (shards.empty() || filled + bytes > limit) {
+      shards.emplace_back();
+      filled = 0;
+    }
+    shards.back().push_back(shape);
+    filled += bytes;
+  }
+  return shards;
+}
+
+void write_index(const fs::path& folder, const std::vector<std::vector<TensorShape>>& shards,
+                 const std::vector<std::string>& files) {
+  nlohmann::ordered_json map;
+  std::size_t total = 0;
+  for (std::size_t i = 0; i < shards.size(); ++i)
+    for (const TensorShape& t : shards[i]) {
+      map[t.name] = files[i];
+      total += bytes_of(t);
+    }
+  const nlohmann::ordered_json index = {{"metadata", {{"total_size", total}}}, {"weight_map", map}};
+  write_file_atomic((folder / kIndexFile).string(), index.dump(2) + "\n");
+}
+
+void write_tensors(const fs::path& folder, const MergedTensors& tensors, std::size_t limit) {
+  const auto shards = plan_shards(tensors, limit);
+  std::vector<std::string> files;
+  for (std::size_t i = 0; i < shards.size(); ++i) {
+    files.push_back(shards.size() == 1
+                        ? kSingleFile
+                        : fmt::format("model-{:05}-of-{:05}.safetensors", i + 1, shards.size()));
+    SafetensorsWriter writer((folder / files.back()).string(), shards[i]);
+    for (const TensorShape& t : shards[i]) writer.write(tensors.tensor(t.name));
+    writer.commit();
+  }
+  if (shards.size() > 1) write_index(folder, shards, files);
+}
+
+// Configuration and tokenizer travel along; weights in any format do not.
+void copy_small_files(const fs::path& from, const fs::path& to) {
+  for (const fs::directory_entry& entry : fs::directory_iterator(from)) {
+    const std::string name = entry.path().filename().string();
+    const std::string ending = entry.path().extension().string();
+    const bool wanted = ending == ".json" || ending == ".jinja" || ending == ".txt" ||
+                        name == "tokenizer.model" || name == "LICENSE";
+    if (entry.is_regular_file() && wanted && name != kIndexFile)
+      fs::copy_file(entry.path(), to / name, fs::copy_options::overwrite_existing);
+  }
+}
+
+// What was written must be the sums, bit for bit.
+void compare_tensors(const std::string& written, const MergedTensors& tensors) {
+  const Checkpoint copy(written);
+  for (const std::string& name : tensors.names())
+    if (!copy.view(name).equal(tensors.tensor(name)))
+      fail("merge", "{}: '{}' reads back other than it was written; check the disk", written, name);
+}
+
+// Largest difference of logits between base + adapter and the merged model, relative to the
+// logits' standard deviation, over a fixed run of ids.
+double logit_difference(const MergeConfig& config, const LlamaConfig& llama,
+                        const std::string& merged) {
+  const c10::InferenceMode guard;
+  const std::int64_t length = std::min<std::int64_t>(64, llama.max_position_embeddings);
+  const at::Tensor ids = at::arange(length, at::kLong).mul(7919).remainder(llama.vocab_size);
+  const PackedRows rows{{0, length}, {}, {}};
+  const Runtime runtime{at::kFloat, at::kCPU};
+  const Adapter adapter = read_adapter(config.adapter, llama);
+  const auto logits = [&](const std::string& folder, const Adapter* with) {
+    const Llama model(llama, std::make_shared<StreamedWeights>(folder, llama, runtime), runtime);
+    return model.logits(model.hidden(ids, rows, {with, nullptr}));
+  };
+  const at::Tensor wanted = logits(config.model, &adapter), ours = logits(merged, nullptr);
+  return ((wanted - ours).abs().max() / wanted.std()).item<double>();
+}
+
+// Rounding of one weight to the storage dtype, times a margin for the depth of the network.
+double allowed_difference(const LlamaConfig& config) {
+  if (config.torch_dtype == "float32") return 1e-4;
+  return config.torch_dtype == "float16" ? 5e-2 : 2e-1;
+}
+
+void check_output_folder(const std::string& folder) {
+  if (fs::exists(folder) && !fs::is_empty(folder))
+    fail_usage("merge", "--output {}: exists and is not empty; choose another folder", folder);
+}
+
+void require(const std::string& value, const char* flag) {
+  if (value.empty()) fail_usage("merge", "{} is missing", flag);
+}
+
+}  // namespace
+
+ExitCode merge(const MergeConfig& config) {
+  require(config.model, "--model");
+  require(config.adapter, "--adapter");
+  require(config.output, "--output");
+  check_output_folder(config.output);
+  start_runtime(config.runtime);
+  const LlamaConfig llama = read_llama_config(config.model);
+  const MergedTensors tensors(config.model, config.adapter, llama);
+
+  const std::string partial = config.output + ".partial";
+  fs::remove_all(partial);
+  make_folder(partial);
+  write_tensors(partial, tensors, static_cast<std::size_t>(config.max_shard_bytes));
+  copy_small_files(config.model, partial);
+  compare_tensors(partial, tensors);
+  const double difference = logit_difference(config, llama, partial);
+  if (difference > allowed_difference(llama)) {
+    fs::remove_all(partial);
+    fail("merge",
+         "logits of the merged model differ by {:.3g} standard deviations (allowed {:.3g})",
+         difference, allowed_difference(llama));
+  }
+  fs::remove(config.output);
+  fs::rename(partial, config.output);
+  fmt::print("merged {} of {} tensors into {}; logits differ by {:.2g} standard deviations\n",
+             tensors.adapted(), tensors.names().size(), config.output, difference);
+  return ExitCode::kDone;
+}
+
+}  // namespace reflect
