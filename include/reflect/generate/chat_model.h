@@ -1,0 +1,30 @@
+// A checkpoint that is ready to be talked to: weights, tokenizer, chat template, end tokens.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "reflect/data/chat.h"
+#include "reflect/data/tokenizer.h"
+#include "reflect/model/llama.h"
+
+namespace reflect {
+
+struct ChatModel {
+  std::unique_ptr<Llama> llama;
+  std::unique_ptr<Tokenizer> tokenizer;
+  ChatTemplate chat;
+  std::vector<std::int32_t> end_ids;  // end of turn, and end of text by checkpoint and tokenizer
+};
+
+// `template_name` "auto": the checkpoint's own.
+ChatModel load_chat_model(const std::string& folder, const std::string& template_name,
+                          const Runtime& runtime);
+
+// Ids of the messages and the opening of the assistant's turn; `begun` is what it has already said.
+std::vector<std::int32_t> prompt_ids(const ChatModel& model, const std::vector<Message>& messages,
+                                     std::string_view begun = "");
+
+}  // namespace reflect

@@ -1,0 +1,43 @@
+#include "reflect/generate/chat_model.h"
+
+#include <set>
+
+namespace reflect {
+namespace {
+
+std::vector<std::int32_t> end_ids_of(const LlamaConfig& config, const Tokenizer& tokenizer,
+                                     const ChatTemplate& chat) {
+  std::set<std::int32_t> ids(config.eos_token_ids.begin(), config.eos_token_ids.end());
+  if (const auto eos = tokenizer.eos_id()) ids.insert(*eos);
+  for (const std::string& name : chat.end_of_turn()) {
+    if (const auto id = tokenizer.special_id(name)) ids.insert(*id);
+  }
+  return {ids.begin(), ids.end()};
+}
+
+}  // namespace
+
+ChatModel load_chat_model(const std::string& folder, const std::string& template_name,
+                          const Runtime& runtime) {
+  ChatTemplate chat = ChatTemplate::choose(template_name, folder);
+  auto tokenizer = load_tokenizer(folder);
+  auto llama = load_llama(folder, runtime);
+  auto end_ids = end_ids_of(llama->config(), *tokenizer, chat);
+  return {std::move(llama), std::move(tokenizer), std::move(chat), std::move(end_ids)};
+}
+
+std::vector<std::int32_t> prompt_ids(const ChatModel& model, const std::vector<Message>& messages,
+                                     std::string_view begun) {
+  std::vector<ChatPiece> pieces = model.chat.render(messages, {.add_generation_prompt = true});
+  if (!begun.empty()) {
+    ChatPiece said;
+    said.kind = ChatPiece::Kind::kContent;
+    said.text = begun;
+    pieces.push_back(std::move(said));
+  }
+  std::vector<std::int32_t> ids;
+  for (const ChatToken& token : encode_chat(pieces, *model.tokenizer)) ids.push_back(token.id);
+  return ids;
+}
+
+}  // namespace reflect
