@@ -1,8 +1,17 @@
-"""Golden files of tests/generate: what transformers' logits processors keep, and what its
-generate() writes on the small golden model.
+#!/usr/bin/env python3
+"""Golden files of decoding: what transformers' logits processors keep, and what its generate() writes.
+
+Writes into OUT (tests/golden/generate):
+  sampling.json   random logits, settings, the ids that are kept and their probabilities
+  greedy.json     prompts and greedy continuations of tests/golden/model/llama3 in fp32, up to and
+                  including an end token; "least_margin" is the smallest distance between the two
+                  highest logits on the way
+
+Usage: generate.py OUT
 """
 import json
 import pathlib
+import sys
 
 import numpy
 import torch
@@ -58,12 +67,32 @@ def sampling_cases():
     return rows
 
 
-def main(golden: pathlib.Path):
-    folder = golden / "generate"
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "sampling.json").write_text(
-        json.dumps({"transformers": transformers.__version__, "rows": sampling_cases()}) + "\n")
+def greedy_cases(model_folder):
+    model = transformers.AutoModelForCausalLM.from_pretrained(model_folder, dtype=torch.float32).eval()
+    generator = numpy.random.default_rng(11)
+    cases = []
+    for penalty in (1.0, 1.3):
+        for length in (1, 2, 7, 19, 40, 64, 3, 90):
+            prompt = [315] + generator.integers(0, 315, length - 1).tolist()
+            with torch.inference_mode():
+                out = model.generate(
+                    torch.tensor([prompt]), attention_mask=torch.ones(1, length, dtype=torch.long),
+                    do_sample=False, max_new_tokens=60, repetition_penalty=penalty, pad_token_id=0,
+                    return_dict_in_generate=True, output_scores=True)
+            top = torch.cat(out.scores).topk(2).values
+            cases.append({"prompt_ids": prompt, "repetition_penalty": penalty, "max_new_tokens": 60,
+                          "new_ids": out.sequences[0, length:].tolist(),
+                          "least_margin": round((top[:, 0] - top[:, 1]).min().item(), 6)})
+    return cases
+
+
+def main(out):
+    out.mkdir(parents=True, exist_ok=True)
+    model = out.parent / "model" / "llama3"
+    for name, rows in (("sampling", sampling_cases()), ("greedy", greedy_cases(model))):
+        content = {"transformers": transformers.__version__, "rows": rows}
+        (out / f"{name}.json").write_text(json.dumps(content) + "\n")
 
 
 if __name__ == "__main__":
-    main(pathlib.Path(__file__).resolve().parents[2] / "tests" / "golden")
+    main(pathlib.Path(sys.argv[1]))
