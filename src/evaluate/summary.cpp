@@ -48,7 +48,7 @@ void count(const GradedAnswer& graded, ArmSummary& summary) {
   summary.reflections += graded.grade.reflections;
   summary.with_reflection += graded.grade.reflections > 0 ? 1 : 0;
   summary.without_output += graded.grade.has_output ? 0 : 1;
-  summary.by_fallback += graded.grade.from_fallback ? 1 : 0;
+  summary.by_fallback += graded.grade.by_fallback ? 1 : 0;
   ++summary.finishes[graded.answer.finish];
   for (const std::string& issue : graded.grade.issues) ++summary.issues[issue];
 }
