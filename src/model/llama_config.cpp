@@ -154,6 +154,7 @@ LlamaConfig read_llama_config(const std::string& folder) {
   c.rms_norm_eps = file.get_or("rms_norm_eps", 1e-6);
   c.tie_word_embeddings = file.get_or("tie_word_embeddings", false);
   if (file.has("sliding_window")) c.sliding_window = file.convert<std::int64_t>("sliding_window");
+  c.initializer_range = file.get_or("initializer_range", c.initializer_range);
   c.torch_dtype = file.get_or("torch_dtype", file.get_or<std::string>("dtype", "float32"));
   check_sizes(file, c);
   read_rope(file, c);

@@ -103,19 +103,19 @@ ResidentWeights::ResidentWeights(const std::string& folder, const LlamaConfig& c
 ResidentWeights::ResidentWeights(const LlamaConfig& config, const Runtime& runtime,
                                  std::uint64_t seed)
     : config_(config) {
-  constexpr double kDeviation = 0.02;
+  const double deviation = config.initializer_range;
   const double output_deviation =
-      kDeviation / std::sqrt(2.0 * static_cast<double>(config.num_hidden_layers));
+      deviation / std::sqrt(2.0 * static_cast<double>(config.num_hidden_layers));
   std::uint64_t index = 0;
-  const auto matrix = [&](std::int64_t out, std::int64_t in, double deviation) {
+  const auto matrix = [&](std::int64_t out, std::int64_t in, double spread) {
     const std::uint64_t key = random_key(seed, "initial-weights", {index++});
-    return random_normal({out, in}, deviation, key).to(runtime.device, runtime.dtype);
+    return random_normal({out, in}, spread, key).to(runtime.device, runtime.dtype);
   };
   const auto norm = [&] {
     return at::ones({config.hidden_size},
                     at::TensorOptions().dtype(runtime.dtype).device(runtime.device));
   };
-  embedding_ = matrix(config.vocab_size, config.hidden_size, kDeviation);
+  embedding_ = matrix(config.vocab_size, config.hidden_size, deviation);
   for (std::int64_t layer = 0; layer < config.num_hidden_layers; ++layer) {
     BlockWeights& block = blocks_.emplace_back();
     block.input_norm = norm();
@@ -123,12 +123,12 @@ ResidentWeights::ResidentWeights(const LlamaConfig& config, const Runtime& runti
     for (Projection p : kProjections) {
       const auto [out, in] = shape_of(config, p);
       const bool ends_branch = p == Projection::kO || p == Projection::kDown;
-      block[p] = matrix(out, in, ends_branch ? output_deviation : kDeviation);
+      block[p] = matrix(out, in, ends_branch ? output_deviation : deviation);
     }
   }
   final_norm_ = norm();
   lm_head_ = config.tie_word_embeddings ? embedding_
-                                        : matrix(config.vocab_size, config.hidden_size, kDeviation);
+                                        : matrix(config.vocab_size, config.hidden_size, deviation);
 }
 
 std::vector<NamedTensor> ResidentWeights::named() {

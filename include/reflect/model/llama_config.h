@@ -34,6 +34,7 @@ struct LlamaConfig {
   bool tie_word_embeddings = false;
   std::optional<std::int32_t> bos_token_id;
   std::vector<std::int32_t> eos_token_ids;  // of generation_config.json where there is one
+  double initializer_range = 0.02;          // standard deviation of fresh random weights
   std::string torch_dtype = "float32";
 
   std::int64_t parameters() const;  // of the whole model, tied weights once

@@ -71,7 +71,8 @@ class ResidentWeights : public WeightSource {
  public:
   // Copies from the checkpoint in `folder`, tensor by tensor.
   ResidentWeights(const std::string& folder, const LlamaConfig& config, const Runtime& runtime);
-  // Random weights: N(0, 0.02), the output matrices of a block scaled by 1/sqrt(2 layers).
+  // Random weights: N(0, initializer_range), the output matrices of a block scaled by
+  // 1/sqrt(2 layers).
   ResidentWeights(const LlamaConfig& config, const Runtime& runtime, std::uint64_t seed);
 
   BlockWeights block(std::int64_t layer) override { return blocks_[layer]; }
