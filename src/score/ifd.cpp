@@ -8,7 +8,7 @@ namespace reflect {
 
 namespace {
 
-// What every text starts with: BOS, or EOS for a tokenizer that has no BOS.
+// What stands before a bare text: BOS, or EOS for a tokenizer that has no BOS.
 std::int32_t first_id(const Tokenizer& tokenizer) {
   if (tokenizer.bos_id()) return *tokenizer.bos_id();
   if (tokenizer.eos_id()) return *tokenizer.eos_id();
@@ -27,8 +27,9 @@ Turn last_turn(std::string_view name, const std::vector<Message>& messages,
   Turn turn;
   turn.pass.name = name;
   for (const ChatToken& token : encode_chat(chat.render(messages), tokenizer)) {
+    // Markup has no bytes of the message; the end-of-turn token is special.
     const bool in_target =
-        token.message == last && token.trained && !tokenizer.is_special(token.id);
+        token.message == last && token.trained && token.end > 0 && !tokenizer.is_special(token.id);
     if (in_target) {
       turn.pass.target_ids.push_back(token.id);
       turn.tokens.push_back({token.id, static_cast<std::uint32_t>(token.begin),
@@ -38,8 +39,8 @@ Turn last_turn(std::string_view name, const std::vector<Message>& messages,
     }
   }
   std::vector<std::int32_t>& context = turn.pass.context_ids;
-  if (const std::int32_t first = first_id(tokenizer); context.empty() || context.front() != first)
-    context.insert(context.begin(), first);
+  const std::optional<std::int32_t> bos = tokenizer.bos_id();
+  if (bos && (context.empty() || context.front() != *bos)) context.insert(context.begin(), *bos);
   return turn;
 }
 
