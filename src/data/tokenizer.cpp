@@ -1,10 +1,12 @@
 #include "reflect/data/tokenizer.h"
 
+#include <algorithm>
 #include <filesystem>
 
 #include "data/tokenizer_files.h"
 #include "data/utf8.h"
 #include "reflect/base/error.h"
+#include "reflect/base/file.h"
 
 namespace reflect {
 namespace {
@@ -22,12 +24,19 @@ std::string vocabulary_file(const std::string& folder_or_file) {
        folder_or_file);
 }
 
+std::string first_bytes(const std::string& path, std::size_t count) {
+  const MappedFile file(path);
+  return std::string(reinterpret_cast<const char*>(file.data()), std::min(count, file.size()));
+}
+
 }  // namespace
 
 std::unique_ptr<Tokenizer> load_tokenizer(const std::string& folder_or_file) {
   const std::string path = vocabulary_file(folder_or_file);
   const TokenizerConfig config = read_tokenizer_config(fs::path(path).parent_path().string());
-  return read_tokenizer_json(path, config);
+  if (path.ends_with(".json")) return read_tokenizer_json(path, config);
+  return is_tiktoken(first_bytes(path, 4096)) ? read_tiktoken(path, config)
+                                              : read_sentencepiece(path, config);
 }
 
 std::string decode(const Tokenizer& tokenizer, std::span<const std::int32_t> ids,

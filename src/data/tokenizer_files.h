@@ -10,8 +10,14 @@
 
 namespace reflect {
 
-// All throw Error that names `path` and what is wrong in it.
+// Each throws Error that names `path` and what is wrong in it.
 std::unique_ptr<Tokenizer> read_tokenizer_json(const std::string& path,
                                                const TokenizerConfig& config);
+std::unique_ptr<Tokenizer> read_tiktoken(const std::string& path, const TokenizerConfig& config);
+std::unique_ptr<Tokenizer> read_sentencepiece(const std::string& path,
+                                              const TokenizerConfig& config);
+
+// Whether a file that starts so is a tiktoken file.
+bool is_tiktoken(std::string_view file_start);
 
 }  // namespace reflect

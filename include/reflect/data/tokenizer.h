@@ -12,8 +12,8 @@
 namespace reflect {
 
 // One id and the half-open byte range [begin, end) of the original text that it stands for. Ranges
-// are sorted and cover the text; a byte that several tokens share (byte fallback inside one
-// character, a normalizer that grew the text) is owned by the first of them, the rest are empty.
+// are sorted and cover the text; a byte that several tokens share (a normalizer grew the text) is
+// owned by the first of them, the rest are empty, and so is a space that was put before the text.
 struct Token {
   std::int32_t id;
   std::uint32_t begin;
