@@ -89,7 +89,7 @@ class ExampleWriter {
     example_.input_ids.push_back(token.id);
     if (!token.trained || token.message < 0) {
       add_untrained();
-    } else if (tokenizer_.is_special(token.id)) {
+    } else if (ends_turn(token)) {
       add_weighted(kOutsideResponse, end_weight_[message_index(token)]);
     } else if (token.begin == token.end) {
       // A further token of one character: its bytes are owned by the token before.
@@ -108,6 +108,10 @@ class ExampleWriter {
  private:
   static std::size_t message_index(const ChatToken& token) {
     return static_cast<std::size_t>(token.message);
+  }
+
+  bool ends_turn(const ChatToken& token) const {
+    return tokenizer_.is_special(token.id) || token.id == tokenizer_.eos_id() || token.end == 0;
   }
 
   void add_weighted(std::int8_t type, float weight) {

@@ -22,7 +22,8 @@ struct SpanWeights {
 
 // One row, tokenized. All vectors have length T. weight[i] is the weight of predicting input_ids[i]
 // from what stands before it; 0 = not trained, always 0 for the first token and for the prompt. A
-// token that straddles two spans takes the smaller weight, so no error byte is trained by accident.
+// token that straddles two spans takes the smaller weight, so no error byte is trained by accident;
+// all tokens of one character take the weight of its first.
 struct Example {
   std::string row_id;
   std::vector<std::int32_t> input_ids;
@@ -38,7 +39,11 @@ struct ExampleOptions {
   SpanWeights weights;
 };
 
-// `status` tells why an example must not be used. The end-of-turn token is always trained (1).
+// `status` tells why an example must not be used: it is too long, or no token of what the assistant
+// wrote has a weight. The response's weights come from record.spans; without spans from its tags;
+// where those do not parse, all of it counts as thinking. So do earlier assistant turns that are to
+// be trained. The end-of-turn token is always trained: weight 1, times after_first_reflection in a
+// turn that reflects.
 Example example_of(const Record& record, const ChatTemplate& chat, const Tokenizer& tokenizer,
                    const ExampleOptions& options, ExampleStatus& status);
 
