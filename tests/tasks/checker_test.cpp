@@ -5,6 +5,8 @@
 
 #include "reflect/base/error.h"
 #include "reflect/base/random.h"
+#include "reflect/data/record.h"
+#include "shared_data.h"
 
 namespace reflect {
 namespace {
@@ -155,6 +157,37 @@ TEST_CASE("final answers of solutions") {
   CHECK(extract_final_answer("A: 18\nso it is") == std::nullopt);
   CHECK(extract_final_answer("It is 18") == std::nullopt);
   CHECK(extract_final_answer("") == std::nullopt);
+}
+
+TEST_CASE("the number checker agrees with the marks of real solutions") {
+  const auto folder = shared_data();
+  if (!folder) return;
+  LineReader lines(*folder + "/gsm8k/example_model_solutions.jsonl");
+  int solutions = 0, agreed = 0;
+  while (const auto line = lines.next()) {
+    const Json row = parse_json_line(*line, "example_model_solutions");
+    const auto gold = extract_final_answer(row["ground_truth"].get<std::string>());
+    for (const auto& [model, entry] : row.items()) {
+      if (!entry.is_object()) continue;
+      const auto answer = extract_final_answer(entry["solution"].get<std::string>());
+      ++solutions;
+      agreed += check_number(answer.value_or(""), gold.value()).right == entry["is_correct"];
+    }
+  }
+  CHECK(solutions == 5276);
+  CHECK(agreed == solutions);
+}
+
+TEST_CASE("the gold answers of real problems are numbers") {
+  const auto folder = shared_data();
+  if (!folder) return;
+  for (const char* name : {"/gsm8k/train.jsonl", "/gsm8k/test.jsonl"}) {
+    for (const Record& record : read_records(*folder + name)) {
+      INFO(*record.answer);
+      REQUIRE(check_number(*record.answer, *record.answer).right);
+      REQUIRE(json_of(record_of(json_of(record), name)) == json_of(record));
+    }
+  }
 }
 
 TEST_CASE("no text makes a checker throw") {

@@ -2,11 +2,10 @@
 #include "reflect/tasks/step_checker.h"
 
 #include <catch2/catch.hpp>
-#include <cstdlib>
-#include <filesystem>
 
 #include "reflect/base/random.h"
 #include "reflect/data/record.h"
+#include "shared_data.h"
 
 namespace reflect {
 namespace {
@@ -162,16 +161,6 @@ TEST_CASE("no text makes the step checker throw, and every range is inside the s
   }
   CHECK(wrong > 100);
   CHECK(check(std::string(5000, '(') + "1 = 2").verdict == StepVerdict::kNothing);
-}
-
-// The folder of the shared data sets; nothing, and a line that says so, when it is not there.
-std::optional<std::string> shared_data() {
-  const char* given = std::getenv("REFLECT_SHARED");
-  const std::string folder =
-      std::string(given != nullptr ? given : REFLECT_SOURCE_DIR "/../shared") + "/data";
-  if (std::filesystem::is_directory(folder)) return folder;
-  WARN("skipped: no folder " << folder << "; set REFLECT_SHARED");
-  return std::nullopt;
 }
 
 TEST_CASE("agreement with people on the first wrong step of real arithmetic") {
