@@ -53,12 +53,15 @@ at::Tensor attend_row(const at::Tensor& q, const at::Tensor& k, const at::Tensor
 at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
                      const PackedRows& rows, const AttentionShape& shape) {
   if (rows.rows() == 1) return attend_row(q, k, v, shape);
+  std::vector<std::int64_t> lengths;
+  for (std::int64_t r = 0; r < rows.rows(); ++r)
+    lengths.push_back(rows.offsets[r + 1] - rows.offsets[r]);
+  // Split, not narrow: its gradient is one concatenation, not a zero-padded sum for each row.
+  const auto qs = q.split_with_sizes(lengths), ks = k.split_with_sizes(lengths),
+             vs = v.split_with_sizes(lengths);
   std::vector<at::Tensor> parts;
-  for (std::int64_t r = 0; r < rows.rows(); ++r) {
-    const std::int64_t begin = rows.offsets[r], length = rows.offsets[r + 1] - begin;
-    parts.push_back(attend_row(q.narrow(0, begin, length), k.narrow(0, begin, length),
-                               v.narrow(0, begin, length), shape));
-  }
+  for (std::size_t r = 0; r < lengths.size(); ++r)
+    parts.push_back(attend_row(qs[r], ks[r], vs[r], shape));
   return at::cat(parts);
 }
 

@@ -7,6 +7,8 @@
 #include <cmath>
 #include <vector>
 
+#include "vector_math.h"
+
 namespace reflect {
 
 namespace {
@@ -22,7 +24,7 @@ float dot(const float* a, const T* b, std::int64_t n) {
 void softmax(std::vector<float>& scores) {
   const float top = *std::max_element(scores.begin(), scores.end());
   float sum = 0;
-  for (float& s : scores) sum += s = std::exp(s - top);
+  for (float& s : scores) sum += s = vector_exp(s - top);
   for (float& s : scores) s /= sum;
 }
 

@@ -13,8 +13,11 @@
 #include <ATen/ops/zeros.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include <algorithm>
 #include <cmath>
 #include <vector>
+
+#include "vector_math.h"
 
 namespace reflect {
 
