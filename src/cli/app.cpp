@@ -1,7 +1,5 @@
 #include "reflect/cli/app.h"
 
-#include <ATen/Context.h>
-#include <ATen/Parallel.h>
 #include <c10/util/Exception.h>
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
@@ -103,7 +101,7 @@ std::string footer_of(const AppInfo& info, const std::vector<Field>& fields) {
     }
   }
   return (lists.empty() ? "" : "Lists, only in the file of --config:\n" + lists + "\n") +
-         info.examples;
+         "Examples:\n" + info.examples;
 }
 
 // Reads the flags; returns an exit code where --help, --version or a mistake ends the run.
@@ -144,24 +142,14 @@ void set_fields(const CommandLine& line, std::vector<Field>& fields) {
   }
 }
 
-std::string value_of(const std::vector<Field>& fields, std::string_view path) {
-  const auto field = std::ranges::find(fields, path, &Field::path);
-  return field == fields.end() ? "" : text_of(*field);
-}
-
-// Settings of RuntimeConfig that hold for the whole process.
-void prepare_process(const AppInfo& info, const std::vector<Field>& fields) {
+// Logs go to standard error, "<tool>: <level>: <text>".
+void start_logging(const AppInfo& info, const std::vector<Field>& fields) {
   auto logger = std::make_shared<spdlog::logger>(
       info.name, std::make_shared<spdlog::sinks::stderr_color_sink_mt>());
   logger->set_pattern("%n: %^%l%$: %v");
-  logger->set_level(spdlog::level::from_str(value_of(fields, "log-level")));
+  const auto level = std::ranges::find(fields, "log-level", &Field::path);
+  if (level != fields.end()) logger->set_level(spdlog::level::from_str(text_of(*level)));
   spdlog::set_default_logger(std::move(logger));
-  const std::string threads = value_of(fields, "threads");
-  if (!threads.empty() && threads != "0") at::set_num_threads(std::stoi(threads));
-  if (value_of(fields, "device") == "cuda" && !at::hasCUDA()) {
-    fail_usage(kOp, "--device cuda: this build or machine has no CUDA device; use --device cpu");
-  }
-  watch_signals();
 }
 
 int run_checked(int argc, char** argv, const AppInfo& info, std::vector<Field>& fields,
@@ -173,7 +161,8 @@ int run_checked(int argc, char** argv, const AppInfo& info, std::vector<Field>& 
     std::cout << to_yaml(fields) << std::flush;
     return static_cast<int>(ExitCode::kDone);
   }
-  prepare_process(info, fields);
+  start_logging(info, fields);
+  watch_signals();
   const ExitCode code = run();
   const int signal = signal_received();
   return code == ExitCode::kIncomplete && signal != 0 ? 128 + signal : static_cast<int>(code);

@@ -62,7 +62,7 @@ Outcome run_with(
   words.insert(words.end(), flags.begin(), flags.end());
   std::vector<char*> argv;
   for (std::string& word : words) argv.push_back(word.data());
-  const AppInfo info = {"reflect-demo", "Shows the app.", "Examples:\n  reflect-demo --input x"};
+  const AppInfo info = {"reflect-demo", "Shows the app.", "  reflect-demo --input x"};
   outcome.out = output_of(STDOUT_FILENO, [&] {
     outcome.err = output_of(STDERR_FILENO, [&] {
       outcome.code =
@@ -183,7 +183,7 @@ TEST_CASE("help shows groups, choices, defaults, lists and examples") {
   CHECK_THAT(help, Contains("--kind lora|full") && Contains("What is trained. [lora]"));
   CHECK_THAT(help, Contains("Settings of lora:") && Contains("--lora.rank INT"));
   CHECK_THAT(help, Contains("Lists, only in the file") && Contains("What is compared."));
-  CHECK_THAT(help, Contains("  reflect-demo --input x"));
+  CHECK_THAT(help, Contains("Examples:\n  reflect-demo --input x"));
   CHECK(run_with({"-h"}).out == help);
   CHECK_THAT(run_with({"--version"}).out, StartsWith("reflect-demo "));
 }

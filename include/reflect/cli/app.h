@@ -17,7 +17,7 @@ struct AppInfo {
 };
 
 // Parses flags (flag over file over default), handles --help, --version, --config and
-// --print-config, sets up logging, threads and signals, runs `run` and turns what it throws into
+// --print-config, sets up logging and signals, runs `run` and turns what it throws into
 // one line on standard error and an exit code. A run that stops because of signal N returns
 // kIncomplete; the exit code is then 128 + N.
 int run_app(int argc, char** argv, const AppInfo& info, std::vector<Field> fields,
