@@ -6,7 +6,6 @@
 
 #include "evaluate/arms.h"
 #include "reflect/base/random.h"
-#include "reflect/generate/chat_model.h"
 #include "reflect/metrics/progress.h"
 
 namespace reflect {
@@ -90,7 +89,7 @@ class Answering {
     std::optional<Adapter> adapter;
     if (!arm.adapter.empty()) adapter = read_adapter(arm.adapter, model.llama->config());
     std::vector<GenerateRequest> requests;
-    for (const Task& task : tasks) requests.push_back(request_of(model, arm, task));
+    for (const Task& task : tasks) requests.push_back(request_of_task(model, arm, task));
     const auto total = static_cast<std::int64_t>(problems_.size()) * config_.samples;
     std::int64_t done = total - static_cast<std::int64_t>(tasks.size());
     Progress progress(arm.name, "answers", total, config_.runtime.quiet);
@@ -103,16 +102,15 @@ class Answering {
     progress.finish();
   }
 
-  GenerateRequest request_of(const ChatModel& model, const ArmConfig& arm, const Task& task) const {
+  GenerateRequest request_of_task(const ChatModel& model, const ArmConfig& arm,
+                                  const Task& task) const {
     const Problem& problem = problems_[task.problem];
-    GenerateRequest request;
-    request.prompt_ids = prompt_ids(model, messages_of(problem.messages, arm, config_), task.begun);
-    request.sampling = config_.sampling;
-    request.end_ids = model.end_ids;
+    const auto messages = messages_of(problem.messages, arm, config_);
+    GenerateRequest request = request_of(model, arm, messages, config_);
     request.seed = random_key(config_.runtime.seed, "evaluate.answer:" + problem.hash,
                               {static_cast<std::uint64_t>(task.key.sample)});
-    if (arm.ban_reflection) request.banned_text = {std::string(kReflection)};
     if (arm.draft) {
+      request.prompt_ids = prompt_ids(model, messages, task.begun);
       request.sampling = SamplingConfig();
       request.sampling.max_new_tokens = config_.sampling.max_new_tokens;
       request.sampling.stop = {std::string(kEndOfOutput)};
@@ -174,6 +172,17 @@ std::vector<Message> messages_of(const std::vector<Message>& messages, const Arm
     if (message.role != "system") result.push_back(message);
   }
   return result;
+}
+
+GenerateRequest request_of(const ChatModel& model, const ArmConfig& arm,
+                           const std::vector<Message>& messages, const EvaluateConfig& config) {
+  GenerateRequest request;
+  request.prompt_ids = prompt_ids(model, messages);
+  request.sampling = config.sampling;
+  request.seed = config.runtime.seed;
+  request.end_ids = model.end_ids;
+  if (arm.ban_reflection) request.banned_text = {std::string(kReflection)};
+  return request;
 }
 
 std::optional<std::string> forced_draft(const std::string& response) {

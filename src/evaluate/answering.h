@@ -1,12 +1,14 @@
 // Generates the answers of all arms, one model in memory at a time.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "evaluate/answer_store.h"
 #include "evaluate/problems.h"
 #include "reflect/evaluate/evaluate.h"
+#include "reflect/generate/chat_model.h"
 
 namespace reflect {
 
@@ -23,6 +25,10 @@ void answer_all(const EvaluateConfig& config, const std::vector<HashedArm>& arms
 // The messages as an arm sends them: with its system prompt.
 std::vector<Message> messages_of(const std::vector<Message>& messages, const ArmConfig& arm,
                                  const EvaluateConfig& config);
+
+// The request that puts these messages to an arm that answers freely.
+GenerateRequest request_of(const ChatModel& model, const ArmConfig& arm,
+                           const std::vector<Message>& messages, const EvaluateConfig& config);
 
 // What a text would have been without noticing: everything before the first reflection, the
 // thinking closed and <output> opened. Nothing when no reflection stands in the thinking.
