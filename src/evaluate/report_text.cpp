@@ -119,7 +119,7 @@ std::string groups_table(const Report& report) {
     }
     rows.push_back(std::move(row));
   }
-  return "\n" + aligned(rows);
+  return fmt::format("\n{}", aligned(rows));
 }
 
 std::string pairs_table(const Report& report) {
@@ -131,7 +131,7 @@ std::string pairs_table(const Report& report) {
                     percent(pair.interval), std::to_string(pair.gained), std::to_string(pair.lost),
                     fmt::format("{:.2g}", pair.p)});
   }
-  return "\n" + aligned(rows);
+  return fmt::format("\n{}", aligned(rows));
 }
 
 std::string draft_text(const DraftSummary& draft) {
