@@ -1,0 +1,77 @@
+// Which rows share a pack and a step, in which order: a pure function of lengths, seed and settings.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "reflect/data/batch.h"
+
+namespace reflect {
+
+struct PackingConfig {
+  std::int64_t capacity = 0;
+  std::int64_t window = 1024;
+  void visit(auto& v) {
+    v("capacity", capacity, "Tokens of one pack at most; 0: max_seq_length.");
+    v("window", window, "Consecutive rows that are packed together.");
+  }
+};
+
+struct BatchPlanOptions {
+  std::int64_t capacity = 4096;
+  std::int64_t window = 1024;
+  bool shuffle = true;  // else rows come in the order of the input
+  std::uint64_t seed = 0;
+};
+
+// The packs of one epoch. Shuffled by a key of (seed, epoch); then each window of consecutive rows
+// is packed on its own, so that an order of the input (a curriculum) survives.
+std::vector<Batch> packs_of_epoch(const std::vector<std::int64_t>& lengths,
+                                  const BatchPlanOptions& options, std::int64_t epoch);
+
+// Where a run stands in its data: the next pack. Found again without replaying what came before.
+struct DataPosition {
+  std::int64_t epoch = 0;
+  std::int64_t pack = 0;
+  bool operator==(const DataPosition&) const = default;
+};
+
+// The endless sequence of packs, epoch after epoch, from a position on.
+class PackStream {
+ public:
+  PackStream(std::vector<std::int64_t> lengths, BatchPlanOptions options)
+      : lengths_(std::move(lengths)), options_(options) {}
+  const Batch& next();
+  void seek(const DataPosition& position) { position_ = position; }
+  const DataPosition& position() const { return position_; }  // of what `next` returns next
+
+ private:
+  void enter_epoch(std::int64_t epoch);
+
+  std::vector<std::int64_t> lengths_;
+  BatchPlanOptions options_;
+  DataPosition position_;
+  std::int64_t loaded_epoch_ = -1;
+  std::vector<Batch> packs_;
+};
+
+// How long a run is; max_steps or max_tokens above 0 replace epochs, and data repeats as needed.
+struct RunLimits {
+  std::int64_t epochs = 1;
+  std::int64_t max_steps = 0;
+  std::int64_t max_tokens = 0;
+  std::int64_t packs_per_step = 1;
+};
+
+struct RunLength {
+  std::int64_t steps = 0;
+  std::int64_t packs = 0;   // of all steps; the last step has what is left
+  std::int64_t tokens = 0;
+  double fill = 0;  // tokens / (packs * capacity)
+};
+
+RunLength measure_run(const std::vector<std::int64_t>& lengths, const BatchPlanOptions& options,
+                      const RunLimits& limits);
+
+}  // namespace reflect

@@ -1,0 +1,20 @@
+// Weighted next-token cross-entropy without a full [T, V] tensor of logits.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+namespace reflect {
+
+struct TokenLoss {
+  at::Tensor sum;  // scalar fp32: sum of weight_i * nll_i; differentiable
+  at::Tensor nll;  // [N] fp32: -log p of each target, without gradient
+};
+
+// Of hidden states [N, H], the output matrix `lm_head` [V, H], `targets` [N] (int64) and `weights`
+// [N] (fp32). Logits exist for a few rows at a time, as a product in the dtype of `hidden` and from
+// there in fp32. The gradient is computed on the way, chunk by chunk, so the backward pass only
+// scales it; that of `lm_head` exists only where it requires grad.
+TokenLoss weighted_cross_entropy(const at::Tensor& hidden, const at::Tensor& lm_head,
+                                 const at::Tensor& targets, const at::Tensor& weights);
+
+}  // namespace reflect

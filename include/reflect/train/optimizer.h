@@ -1,0 +1,49 @@
+// AdamW (Loshchilov & Hutter 2019, arXiv 1711.05101) over a ParameterBuffer.
+#pragma once
+
+#include "reflect/model/safetensors.h"
+#include "reflect/train/parameters.h"
+
+namespace reflect {
+
+struct OptimizerConfig {
+  double lr = 2e-4;
+  double beta1 = 0.9;
+  double beta2 = 0.999;
+  double eps = 1e-8;
+  double weight_decay = 0;
+  void visit(auto& v) {
+    v("lr", lr, "Peak learning rate.");
+    v("beta1", beta1, "Decay of the running mean of gradients.");
+    v("beta2", beta2, "Decay of the running mean of squared gradients.");
+    v("eps", eps, "Added to the denominator.");
+    v("weight_decay", weight_decay, "Decoupled weight decay of matrices (norms have none).");
+  }
+};
+
+class AdamW {
+ public:
+  // `parameters` must outlive the optimizer.
+  AdamW(const OptimizerConfig& config, ParameterBuffer& parameters);
+
+  // One update from the gradients, at learning rate `lr`; publishes the new values.
+  void step(double lr);
+
+  // Both moments by parameter ("exp_avg.<name>", "exp_avg_sq.<name>") and "step" [1]; sharing
+  // memory.
+  std::vector<NamedTensor> state() const;
+  // Restores what `state` gave. Throws Error when a tensor is missing or has another shape.
+  void load(const SafetensorsFile& file);
+
+ private:
+  OptimizerConfig config_;
+  ParameterBuffer& parameters_;
+  at::Tensor exp_avg_, exp_avg_sq_;  // [P] fp32
+  at::Tensor step_;                  // [1] fp32: updates so far
+};
+
+// Copies the tensor `name` of `file` into `target`. Throws Error when it is missing or its shape
+// differs.
+void copy_from(const SafetensorsFile& file, const std::string& name, at::Tensor target);
+
+}  // namespace reflect

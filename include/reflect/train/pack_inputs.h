@@ -1,0 +1,29 @@
+// One pack as tensors: what the model reads and what the loss asks of it.
+#pragma once
+
+#include <vector>
+
+#include "reflect/data/batch.h"
+#include "reflect/model/llama.h"
+#include "reflect/train/loss.h"
+
+namespace reflect {
+
+struct PackInputs {
+  at::Tensor ids;                      // [T] int64
+  PackedRows rows;
+  at::Tensor positions;                // [N] int64: hidden states that predict a trained token
+  at::Tensor targets;                  // [N] int64
+  at::Tensor weights;                  // [N] fp32, all above 0
+  std::vector<std::int8_t> span_type;  // [N] SpanType of the target
+  double weight = 0;                   // sum of weights
+};
+
+PackInputs pack_inputs(const std::vector<Example>& examples, const Batch& batch,
+                       const at::Device& device);
+
+// The loss of one pack with its weights divided by `total_weight`.
+TokenLoss pack_loss(const Llama& model, const PackInputs& inputs, const ForwardOptions& options,
+                    double total_weight);
+
+}  // namespace reflect

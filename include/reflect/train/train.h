@@ -1,0 +1,85 @@
+// reflect-train's job: fine-tune a checkpoint on rows with typed spans.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "reflect/base/error.h"
+#include "reflect/base/runtime.h"
+#include "reflect/model/lora.h"
+#include "reflect/train/batch_plan.h"
+#include "reflect/train/optimizer.h"
+#include "reflect/train/schedule.h"
+#include "reflect/train/training_data.h"
+
+namespace reflect {
+
+struct TrainConfig {
+  std::string model;
+  std::vector<std::string> train;
+  std::string output;
+  std::string method = "lora";
+  std::string init = "checkpoint";
+  std::string adapter;
+  std::string chat_template = "auto";
+  std::int64_t max_seq_length = 0;
+  std::string order = "shuffle";
+  PackingConfig packing;
+  std::int64_t gradient_accumulation_steps = 1;
+  std::int64_t epochs = 1;
+  std::int64_t max_steps = 0;
+  std::int64_t max_tokens = 0;
+  LossConfig loss;
+  LoraConfig lora;
+  OptimizerConfig optimizer;
+  ScheduleConfig schedule;
+  double clip = 1;
+  std::int64_t max_skipped_steps = 5;
+  std::int64_t save_every = 200;
+  std::int64_t keep_checkpoints = 2;
+  std::string save_dtype = "auto";
+  std::int64_t explain = 0;
+  RuntimeConfig runtime;
+
+  void visit(auto& v) {
+    v("model", model, "Folder of the base checkpoint: config.json, tokenizer, weights.");
+    v("train", train, "Rows to train on: JSON Lines, also .gz and .zst; several files are joined.");
+    v("output", output, "Folder of the run; the same command again resumes it.");
+    v("method", method, "What is trained: an adapter or every weight.", {"lora", "full"});
+    v("init", init, "Start from the checkpoint's weights or (method full) from random ones.",
+      {"checkpoint", "random"});
+    v("adapter", adapter, "Folder of an adapter to go on training; its shape replaces lora.*.");
+    v("template", chat_template, "Chat template; auto: told by the model's folder.");
+    v("max_seq_length", max_seq_length,
+      "Longer rows are left out; 0: the model's window, at most 4096.");
+    v("order", order, "Order of rows: shuffled anew each epoch, or as in the files.",
+      {"shuffle", "input"});
+    v("packing", packing, "");
+    v("gradient_accumulation_steps", gradient_accumulation_steps, "Packs of one optimizer step.");
+    v("epochs", epochs, "Passes over the data.");
+    v("max_steps", max_steps, "Optimizer steps; above 0 it replaces epochs.");
+    v("max_tokens", max_tokens, "Tokens to train on; above 0 it replaces epochs.");
+    v("loss", loss, "");
+    v("lora", lora, "");
+    v("optimizer", optimizer, "");
+    v("schedule", schedule, "");
+    v("clip", clip, "Largest L2 norm of the gradient; 0: no clipping.");
+    v("max_skipped_steps", max_skipped_steps,
+      "Steps in a row with a non-finite loss or gradient after which the run stops.");
+    v("save_every", save_every, "Steps between checkpoints; 0: only when a signal ends the run.");
+    v("keep_checkpoints", keep_checkpoints, "How many of the newest checkpoints stay.");
+    v("save_dtype", save_dtype, "Type of the written model (method full); auto: as computed.",
+      {"auto", "fp32", "bf16"});
+    v("explain", explain, "Print this many packed rows token by token and stop; 0: train.");
+    runtime.visit(v);
+  }
+};
+
+// Trains and writes <output>/adapter (PEFT's format) or <output>/model (a Hugging Face checkpoint),
+// metrics.jsonl, config.yaml and run.json. Resumes from the newest checkpoint of <output>, bit by
+// bit as if never interrupted. SIGTERM, SIGINT and SIGUSR1 save at the next step's end and give
+// 128 + N.
+ExitCode train(const TrainConfig& config);
+
+}  // namespace reflect

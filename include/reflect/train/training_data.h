@@ -1,0 +1,55 @@
+// The rows of a run as examples, with an account of every row that is not among them.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "reflect/data/batch.h"
+#include "reflect/data/chat.h"
+#include "reflect/data/tokenizer.h"
+
+namespace reflect {
+
+struct LossConfig {
+  std::string preset = "auto";
+  void visit(auto& v) {
+    v("preset", preset,
+      "Weights by span type: mask_error (errors 0), glaive (2 from the first reflection on), "
+      "output_only, all; auto: mask_error for lora and wherever rows have error spans, else all.",
+      {"auto", "mask_error", "all", "glaive", "output_only"});
+  }
+};
+
+struct TrainingDataOptions {
+  std::vector<std::string> files;
+  std::string preset;  // of LossConfig
+  bool lora = true;    // what "auto" looks at
+  std::int64_t max_seq_length = 4096;
+};
+
+struct TrainingData {
+  std::vector<Example> examples;
+  std::string preset;                         // "auto" resolved
+  std::map<std::string, std::int64_t> dropped;  // rows left out, by reason
+  std::int64_t rows = 0;                      // read, good or bad
+  std::int64_t reflective_rows = 0;           // with at least one reflection
+  std::int64_t reflective_without_error = 0;  // of these: no error span
+  std::map<std::string, std::int64_t> system_prompts;  // hash in the rows' lineage: rows
+  std::string hash;                           // of all ids and weights, in order
+
+  std::vector<std::int64_t> lengths() const;
+};
+
+// Reads and tokenizes all files on all cores. Throws Error when no row is left, or when mask_error
+// would mask nothing: more than 5 % of the reflective rows have no error span.
+TrainingData load_training_data(const TrainingDataOptions& options, const ChatTemplate& chat,
+                                const Tokenizer& tokenizer);
+
+// Refuses rows that would teach something broken: a doubled BOS, or no trained end-of-turn token.
+// Throws Error that names the row.
+void check_examples(const std::vector<Example>& examples, const ChatTemplate& chat,
+                    const Tokenizer& tokenizer);
+
+}  // namespace reflect

@@ -1,0 +1,48 @@
+// A model in training: the decoder, its adapter (or all weights) and the buffer of what changes.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "reflect/model/llama.h"
+#include "reflect/train/parameters.h"
+
+namespace reflect {
+
+struct TunedModelOptions {
+  std::string folder;       // config.json, tokenizer and, unless `random`, weights
+  bool lora = true;         // else every weight is trained
+  bool random = false;      // start from random weights
+  LoraConfig lora_config;
+  std::string initial_adapter;  // folder of an adapter to go on from; empty: a fresh one
+  std::uint64_t seed = 0;
+};
+
+class TunedModel {
+ public:
+  TunedModel(const TunedModelOptions& options, const Runtime& runtime);
+
+  const Llama& llama() const { return *llama_; }
+  ParameterBuffer& parameters() { return *parameters_; }
+  bool lora() const { return adapter_.has_value(); }
+  // Of the adapter, with the dropout of the training step that `dropout_key` names.
+  ForwardOptions forward_options(std::uint64_t dropout_key);
+  ForwardOptions forward_options();  // without dropout
+
+  // Writes what was trained into `folder`: adapter_config.json and adapter_model.safetensors (fp32),
+  // or model.safetensors in `dtype` with config.json and the tokenizer's files, as Hugging Face has
+  // them.
+  void write(const std::string& folder, at::ScalarType dtype) const;
+  // Restores the values that `write` in fp32 left in `folder`.
+  void load_values(const std::string& folder);
+
+ private:
+  std::string folder_;
+  std::shared_ptr<ResidentWeights> weights_;
+  std::unique_ptr<Llama> llama_;
+  std::optional<Adapter> adapter_;
+  std::unique_ptr<ParameterBuffer> parameters_;
+};
+
+}  // namespace reflect

@@ -1,0 +1,100 @@
+#include "reflect/train/loss.h"
+
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
+#include <ATen/ops/logsumexp.h>
+#include <ATen/ops/mm.h>
+#include <ATen/ops/zeros.h>
+#include <torch/csrc/autograd/custom_function.h>
+
+#include <algorithm>
+
+namespace reflect {
+namespace {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+// Logits that exist at a time: 64 MiB in fp32.
+constexpr std::int64_t kLogitsAtATime = 1 << 24;
+
+struct Wanted {
+  bool hidden, lm_head;
+};
+
+struct LossAndGradients {
+  at::Tensor sum, nll;
+  at::Tensor hidden, lm_head;  // gradients; undefined where not wanted
+};
+
+LossAndGradients loss_and_gradients(const at::Tensor& hidden, const at::Tensor& lm_head,
+                                    const at::Tensor& targets, const at::Tensor& weights,
+                                    Wanted wanted) {
+  const std::int64_t rows = hidden.size(0), vocab = lm_head.size(0);
+  const std::int64_t chunk = std::max<std::int64_t>(64, kLogitsAtATime / vocab);
+  LossAndGradients result;
+  result.nll = at::empty({rows}, weights.options());
+  if (wanted.hidden) result.hidden = at::empty_like(hidden);
+  if (wanted.lm_head) result.lm_head = at::zeros(lm_head.sizes(), weights.options());
+  for (std::int64_t begin = 0; begin < rows; begin += chunk) {
+    const std::int64_t end = std::min(rows, begin + chunk);
+    const auto part = [&](const at::Tensor& tensor) { return tensor.slice(0, begin, end); };
+    const at::Tensor hidden_part = part(hidden);
+    const at::Tensor target = part(targets).unsqueeze(1);
+    at::Tensor logits = at::mm(hidden_part, lm_head.t()).to(at::kFloat);
+    const at::Tensor log_sum = at::logsumexp(logits, 1, /*keepdim=*/true);
+    part(result.nll).copy_((log_sum - logits.gather(1, target)).squeeze(1));
+    if (!wanted.hidden && !wanted.lm_head) continue;
+    // d loss / d logits = weight * (softmax - one hot of the target), in place of the logits.
+    const at::Tensor weight = part(weights).unsqueeze(1);
+    logits.sub_(log_sum).exp_().mul_(weight);
+    logits.scatter_add_(1, target, weight.neg());
+    const at::Tensor gradient = logits.to(hidden.scalar_type());
+    if (wanted.hidden) {
+      at::Tensor out = part(result.hidden);
+      at::mm_out(out, gradient, lm_head);
+    }
+    if (wanted.lm_head) result.lm_head.add_(at::mm(gradient.t(), hidden_part));
+  }
+  result.sum = result.nll.dot(weights);
+  if (wanted.lm_head) result.lm_head = result.lm_head.to(lm_head.scalar_type());
+  return result;
+}
+
+struct WeightedCrossEntropy : torch::autograd::Function<WeightedCrossEntropy> {
+  static variable_list forward(AutogradContext* context, const at::Tensor& hidden,
+                               const at::Tensor& lm_head, const at::Tensor& targets,
+                               const at::Tensor& weights) {
+    const LossAndGradients result =
+        loss_and_gradients(hidden, lm_head, targets, weights,
+                           {.hidden = hidden.requires_grad(), .lm_head = lm_head.requires_grad()});
+    context->saved_data["hidden"] = result.hidden;
+    context->saved_data["lm_head"] = result.lm_head;
+    context->mark_non_differentiable({result.nll});
+    return {result.sum, result.nll};
+  }
+
+  static variable_list backward(AutogradContext* context, variable_list gradients) {
+    const auto scaled = [&](const char* name) -> at::Tensor {
+      const at::Tensor saved = context->saved_data[name].toTensor();
+      return saved.defined() ? saved * gradients[0].to(saved.scalar_type()) : at::Tensor();
+    };
+    return {scaled("hidden"), scaled("lm_head"), at::Tensor(), at::Tensor()};
+  }
+};
+
+}  // namespace
+
+TokenLoss weighted_cross_entropy(const at::Tensor& hidden, const at::Tensor& lm_head,
+                                 const at::Tensor& targets, const at::Tensor& weights) {
+  if (!at::GradMode::is_enabled()) {
+    const LossAndGradients result =
+        loss_and_gradients(hidden, lm_head, targets, weights, {.hidden = false, .lm_head = false});
+    return {result.sum, result.nll};
+  }
+  const variable_list outputs = WeightedCrossEntropy::apply(hidden, lm_head, targets, weights);
+  return {outputs[0], outputs[1]};
+}
+
+}  // namespace reflect

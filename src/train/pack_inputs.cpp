@@ -1,0 +1,49 @@
+#include "reflect/train/pack_inputs.h"
+
+#include <ATen/ops/from_blob.h>
+
+namespace reflect {
+namespace {
+
+template <class T>
+at::Tensor tensor_of(std::vector<T>& values, at::ScalarType dtype, const at::Device& device) {
+  return at::from_blob(values.data(), {static_cast<std::int64_t>(values.size())}, dtype)
+      .to(device, /*non_blocking=*/false, /*copy=*/true);
+}
+
+}  // namespace
+
+PackInputs pack_inputs(const std::vector<Example>& examples, const Batch& batch,
+                       const at::Device& device) {
+  PackInputs inputs;
+  std::vector<std::int64_t> ids, positions, targets;
+  std::vector<float> weights;
+  for (const std::int64_t row : batch.row_index) {
+    const Example& example = examples[static_cast<std::size_t>(row)];
+    for (std::size_t i = 0; i < example.size(); ++i) {
+      if (i > 0 && example.weight[i] > 0) {
+        positions.push_back(static_cast<std::int64_t>(ids.size()) - 1);
+        targets.push_back(example.input_ids[i]);
+        weights.push_back(example.weight[i]);
+        inputs.span_type.push_back(example.span_type[i]);
+        inputs.weight += example.weight[i];
+      }
+      ids.push_back(example.input_ids[i]);
+    }
+  }
+  inputs.rows.offsets = batch.offsets;
+  inputs.ids = tensor_of(ids, at::kLong, device);
+  inputs.positions = tensor_of(positions, at::kLong, device);
+  inputs.targets = tensor_of(targets, at::kLong, device);
+  inputs.weights = tensor_of(weights, at::kFloat, device);
+  return inputs;
+}
+
+TokenLoss pack_loss(const Llama& model, const PackInputs& inputs, const ForwardOptions& options,
+                    double total_weight) {
+  const at::Tensor hidden = model.hidden(inputs.ids, inputs.rows, options);
+  return weighted_cross_entropy(hidden.index_select(0, inputs.positions), model.weights().lm_head(),
+                                inputs.targets, inputs.weights / total_weight);
+}
+
+}  // namespace reflect

@@ -1,0 +1,184 @@
+#include "reflect/train/trainer.h"
+
+#include <ATen/core/grad_mode.h>
+#include <sys/resource.h>
+
+#include <chrono>
+#include <cmath>
+#include <numeric>
+
+#include "reflect/base/error.h"
+#include "reflect/base/random.h"
+#include "reflect/base/signals.h"
+#include "reflect/model/safetensors.h"
+
+namespace reflect {
+namespace {
+
+using Json = nlohmann::ordered_json;
+using Clock = std::chrono::steady_clock;
+
+std::int64_t peak_rss_mib() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return usage.ru_maxrss / 1024;
+}
+
+Json by_span(const LossSums& sums) {
+  Json result = Json::object();
+  for (std::size_t type = 0; type < sums.nll.size(); ++type)
+    if (sums.tokens[type] > 0)
+      result[std::string(name_of(static_cast<SpanType>(type)))] =
+          sums.nll[type] / static_cast<double>(sums.tokens[type]);
+  return result;
+}
+
+}  // namespace
+
+void LossSums::add(const PackInputs& inputs, const at::Tensor& nll_of_target) {
+  const at::Tensor values = nll_of_target.cpu(), weights = inputs.weights.cpu();
+  const float* nll_data = values.const_data_ptr<float>();
+  const float* weight_data = weights.const_data_ptr<float>();
+  for (std::size_t i = 0; i < inputs.span_type.size(); ++i) {
+    weighted += static_cast<double>(weight_data[i]) * nll_data[i];
+    weight += weight_data[i];
+    const auto type = static_cast<std::size_t>(inputs.span_type[i]);
+    if (type >= nll.size()) continue;  // a trained token outside the response has no type
+    nll[type] += nll_data[i];
+    ++tokens[type];
+  }
+}
+
+std::int64_t LossSums::trained_tokens() const {
+  return std::accumulate(tokens.begin(), tokens.end(), std::int64_t{0});
+}
+
+Trainer::Trainer(TrainerConfig config, TunedModel& model, const std::vector<Example>& examples,
+                 PackStream packs)
+    : config_(std::move(config)),
+      model_(model),
+      examples_(examples),
+      packs_(std::move(packs)),
+      optimizer_(config_.optimizer, model.parameters()),
+      checkpoints_(config_.output + "/checkpoints", config_.keep_checkpoints) {}
+
+bool Trainer::resume() {
+  const auto folder = checkpoints_.newest();
+  if (!folder) return false;
+  const Json saved = Json::parse(read_file(*folder + "/state.json"));
+  require_same_run(saved.at("run"), config_.identity, *folder);
+  state_ = train_state_of(saved.at("state"));
+  model_.load_values(*folder);
+  optimizer_.load(SafetensorsFile(*folder + "/optimizer.safetensors"));
+  packs_.seek(state_.position);
+  return true;
+}
+
+int Trainer::run() {
+  metrics_.emplace(config_.output + "/metrics.jsonl", state_.step);
+  progress_.emplace("train", "tokens", config_.length.tokens - state_.tokens, config_.quiet);
+  tokens_at_start_ = state_.tokens;
+  while (state_.step < config_.length.steps) {
+    const auto start = Clock::now();
+    const std::vector<Batch> packs = next_packs();
+    const StepReport report = train_step(packs);
+    log(report, std::chrono::duration<double>(Clock::now() - start).count());
+    note_skipped(report, packs);
+    const int signal = signal_received();
+    const bool due = config_.save_every > 0 && state_.step % config_.save_every == 0;
+    if (signal != 0 || (due && state_.step < config_.length.steps)) save();
+    if (signal != 0) return signal;
+  }
+  progress_->finish();
+  return 0;
+}
+
+std::vector<Batch> Trainer::next_packs() {
+  const std::int64_t done = state_.step * config_.packs_per_step;
+  const std::int64_t count = std::min(config_.packs_per_step, config_.length.packs - done);
+  std::vector<Batch> packs;
+  for (std::int64_t i = 0; i < count; ++i) packs.push_back(packs_.next());
+  state_.position = packs_.position();
+  return packs;
+}
+
+StepReport Trainer::train_step(std::span<const Batch> packs) {
+  StepReport report;
+  std::vector<PackInputs> inputs;
+  double total_weight = 0;
+  for (const Batch& pack : packs) {
+    inputs.push_back(pack_inputs(examples_, pack, model_.llama().runtime().device));
+    total_weight += inputs.back().weight;
+    report.tokens += pack.tokens();
+  }
+  ParameterBuffer& parameters = model_.parameters();
+  parameters.zero_gradients();
+  for (std::size_t i = 0; i < inputs.size(); ++i)
+    forward_backward(inputs[i], i, total_weight, report.loss);
+  report.gradient_norm = parameters.gradient_norm();
+  report.learning_rate = config_.optimizer.lr *
+                         schedule_factor(config_.schedule, state_.step, config_.length.steps);
+  report.skipped = !std::isfinite(report.gradient_norm) || !std::isfinite(report.loss.weighted);
+  if (!report.skipped) {
+    if (config_.clip > 0) parameters.clip_gradients(report.gradient_norm, config_.clip);
+    optimizer_.step(report.learning_rate);
+  }
+  ++state_.step;
+  state_.tokens += report.tokens;
+  state_.trained_tokens += report.loss.trained_tokens();
+  state_.skipped_steps += report.skipped;
+  state_.skipped_in_a_row = report.skipped ? state_.skipped_in_a_row + 1 : 0;
+  return report;
+}
+
+void Trainer::forward_backward(const PackInputs& inputs, std::size_t index, double total_weight,
+                               LossSums& sums) {
+  const std::uint64_t dropout_key =
+      random_key(config_.seed, "dropout", {static_cast<std::uint64_t>(state_.step), index});
+  const TokenLoss loss =
+      pack_loss(model_.llama(), inputs, model_.forward_options(dropout_key), total_weight);
+  loss.sum.backward();
+  model_.parameters().collect_gradients();
+  sums.add(inputs, loss.nll);
+}
+
+void Trainer::note_skipped(const StepReport& report, const std::vector<Batch>& packs) {
+  if (!report.skipped || state_.skipped_in_a_row < config_.max_skipped_steps) return;
+  std::vector<std::string> rows;
+  for (const Batch& pack : packs)
+    for (const std::int64_t row : pack.row_index)
+      rows.push_back(examples_[static_cast<std::size_t>(row)].row_id);
+  fail("train",
+       "loss or gradient not finite in {} steps in a row, the last with rows {}; lower "
+       "optimizer.lr or look at these rows",
+       state_.skipped_in_a_row, fmt::join(rows, ", "));
+}
+
+void Trainer::save() {
+  checkpoints_.save(state_.step, {{"state", json_of(state_)}, {"run", config_.identity}},
+                    [&](const std::string& folder) {
+                      model_.write(folder, at::kFloat);
+                      write_safetensors(folder + "/optimizer.safetensors", optimizer_.state());
+                    });
+}
+
+void Trainer::log(const StepReport& report, double seconds) {
+  const double rate = static_cast<double>(report.tokens) / seconds;
+  metrics_->write({{"step", state_.step},
+                   {"loss", report.loss.mean()},
+                   {"loss_by_span", by_span(report.loss)},
+                   {"lr", report.learning_rate},
+                   {"grad_norm", report.gradient_norm},
+                   {"skipped", report.skipped},
+                   {"tokens", state_.tokens},
+                   {"trained_tokens", state_.trained_tokens},
+                   {"tokens_per_second", rate},
+                   {"seconds", seconds},
+                   {"epoch", state_.position.epoch},
+                   {"peak_rss_mib", peak_rss_mib()}});
+  progress_->update(state_.tokens - tokens_at_start_,
+                    fmt::format("step {}/{} loss {:.4f} {:.0f} tokens/s", state_.step,
+                                config_.length.steps, report.loss.mean(), rate));
+}
+
+}  // namespace reflect

@@ -1,0 +1,146 @@
+#include "reflect/train/training_data.h"
+
+#include <ATen/Parallel.h>
+
+#include <algorithm>
+
+#include "reflect/base/error.h"
+#include "reflect/base/hash.h"
+
+namespace reflect {
+namespace {
+
+bool has_span(const Record& record, SpanType type) {
+  return std::ranges::any_of(record.spans, [type](const Span& span) { return span.type == type; });
+}
+
+bool is_reflective(const Record& record) {
+  return record.spans.empty() ? parse_trace(record.response).reflections() > 0
+                              : has_span(record, SpanType::kReflection);
+}
+
+std::vector<Record> read_all(const std::vector<std::string>& files, TrainingData& data) {
+  std::vector<Record> records;
+  for (const std::string& file : files) {
+    std::vector<BadRow> bad_rows;
+    for (Record& record : read_records(file, &bad_rows)) records.push_back(std::move(record));
+    if (!bad_rows.empty()) data.dropped["malformed"] += static_cast<std::int64_t>(bad_rows.size());
+    data.rows += static_cast<std::int64_t>(bad_rows.size());
+  }
+  data.rows += static_cast<std::int64_t>(records.size());
+  return records;
+}
+
+void survey(const std::vector<Record>& records, TrainingData& data) {
+  for (const Record& record : records) {
+    if (is_reflective(record)) {
+      ++data.reflective_rows;
+      data.reflective_without_error += !has_span(record, SpanType::kError);
+    }
+    if (record.lineage.is_object() && record.lineage.contains("system_prompt_hash"))
+      ++data.system_prompts[record.lineage["system_prompt_hash"].get<std::string>()];
+  }
+}
+
+std::string resolve_preset(const TrainingDataOptions& options, const std::vector<Record>& records) {
+  if (options.preset != "auto") return options.preset;
+  const bool errors = std::ranges::any_of(
+      records, [](const Record& record) { return has_span(record, SpanType::kError); });
+  return options.lora || errors ? "mask_error" : "all";
+}
+
+void require_errors_to_mask(const TrainingData& data) {
+  if (data.preset != "mask_error" || data.reflective_rows == 0) return;
+  const double share = static_cast<double>(data.reflective_without_error) /
+                       static_cast<double>(data.reflective_rows);
+  if (share > 0.05)
+    fail("train",
+         "loss.preset mask_error: {} of {} reflective rows ({:.1f} %) have no error span, so their "
+         "mistakes would be trained; place the errors (reflect-gen) or choose another preset",
+         data.reflective_without_error, data.reflective_rows, 100 * share);
+}
+
+std::string_view reason_of(ExampleStatus status) {
+  return status == ExampleStatus::kTooLong ? "too_long" : "nothing_trained";
+}
+
+void tokenize(const std::vector<Record>& records, const ExampleOptions& options,
+              const ChatTemplate& chat, const Tokenizer& tokenizer, TrainingData& data) {
+  std::vector<Example> examples(records.size());
+  std::vector<ExampleStatus> statuses(records.size(), ExampleStatus::kOk);
+  at::parallel_for(0, static_cast<std::int64_t>(records.size()), 64,
+                   [&](std::int64_t begin, std::int64_t end) {
+                     for (std::int64_t i = begin; i < end; ++i)
+                       examples[i] = example_of(records[i], chat, tokenizer, options, statuses[i]);
+                   });
+  for (std::size_t i = 0; i < examples.size(); ++i) {
+    if (statuses[i] == ExampleStatus::kOk)
+      data.examples.push_back(std::move(examples[i]));
+    else
+      ++data.dropped[std::string(reason_of(statuses[i]))];
+  }
+}
+
+std::string hash_of(const std::vector<Example>& examples) {
+  std::string digests;
+  const auto add = [&](const auto& values) {
+    digests += content_hash({reinterpret_cast<const char*>(values.data()),
+                             values.size() * sizeof(values[0])});
+  };
+  for (const Example& example : examples) {
+    add(example.input_ids);
+    add(example.weight);
+  }
+  return content_hash(digests);
+}
+
+}  // namespace
+
+std::vector<std::int64_t> TrainingData::lengths() const {
+  std::vector<std::int64_t> result;
+  for (const Example& example : examples) result.push_back(static_cast<std::int64_t>(example.size()));
+  return result;
+}
+
+TrainingData load_training_data(const TrainingDataOptions& options, const ChatTemplate& chat,
+                                const Tokenizer& tokenizer) {
+  TrainingData data;
+  const std::vector<Record> records = read_all(options.files, data);
+  survey(records, data);
+  data.preset = resolve_preset(options, records);
+  require_errors_to_mask(data);
+  tokenize(records, {options.max_seq_length, SpanWeights::preset(data.preset)}, chat, tokenizer,
+           data);
+  if (data.examples.empty()) {
+    std::string reasons;
+    for (const auto& [reason, count] : data.dropped) reasons += fmt::format(" {} {}", count, reason);
+    fail("train", "none of {} rows can be trained on:{}", data.rows, reasons);
+  }
+  data.hash = hash_of(data.examples);
+  return data;
+}
+
+void check_examples(const std::vector<Example>& examples, const ChatTemplate& chat,
+                    const Tokenizer& tokenizer) {
+  std::vector<std::int32_t> ends;
+  for (const std::string& text : chat.end_of_turn())
+    if (const auto id = tokenizer.special_id(text)) ends.push_back(*id);
+  if (!chat.end_of_turn().empty() && ends.empty())
+    fail("train", "template {} ends a turn with {}, which the tokenizer does not have; choose "
+         "another --template", chat.name(), chat.end_of_turn().front());
+  const auto bos = tokenizer.bos_id();
+  for (const Example& example : examples) {
+    const auto& ids = example.input_ids;
+    if (bos && ids.size() > 1 && ids[0] == *bos && ids[1] == *bos)
+      fail("train", "row {} starts with BOS (id {}) twice; take it out of the rows' text or of the "
+           "template", example.row_id, *bos);
+    bool ends_trained = ends.empty();
+    for (std::size_t i = 0; i < ids.size() && !ends_trained; ++i)
+      ends_trained = example.weight[i] > 0 && std::ranges::find(ends, ids[i]) != ends.end();
+    if (!ends_trained)
+      fail("train", "row {} trains no end-of-turn token ({}); a model trained on it would never "
+           "stop", example.row_id, chat.end_of_turn().front());
+  }
+}
+
+}  // namespace reflect

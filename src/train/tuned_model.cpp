@@ -1,0 +1,76 @@
+#include "reflect/train/tuned_model.h"
+
+#include <ATen/core/grad_mode.h>
+
+#include <filesystem>
+
+#include "reflect/model/safetensors.h"
+#include "reflect/train/optimizer.h"
+
+namespace reflect {
+namespace {
+
+namespace fs = std::filesystem;
+
+// Everything of a checkpoint folder that is not weights.
+void copy_companions(const std::string& from, const std::string& to) {
+  for (const auto& entry : fs::directory_iterator(from)) {
+    const std::string name = entry.path().filename();
+    const bool text = name.ends_with(".json") || name.ends_with(".model") ||
+                      name.ends_with(".jinja") || name.ends_with(".txt");
+    const bool index = name.ends_with(".index.json");
+    if (entry.is_regular_file() && text && !index) fs::copy_file(entry.path(), fs::path(to) / name);
+  }
+}
+
+}  // namespace
+
+TunedModel::TunedModel(const TunedModelOptions& options, const Runtime& runtime)
+    : folder_(options.folder) {
+  const LlamaConfig config = read_llama_config(folder_);
+  // Full fine-tuning keeps fp32 masters, so that is what it reads.
+  const Runtime stored = {options.lora ? runtime.dtype : at::kFloat, runtime.device};
+  weights_ = options.random ? std::make_shared<ResidentWeights>(config, stored, options.seed)
+                            : std::make_shared<ResidentWeights>(folder_, config, stored);
+  if (options.lora)
+    adapter_ = options.initial_adapter.empty()
+                   ? Adapter::fresh(config, options.lora_config, options.seed)
+                   : read_adapter(options.initial_adapter, config);
+  const std::vector<NamedTensor> trained = adapter_ ? adapter_->named() : weights_->named();
+  parameters_ =
+      std::make_unique<ParameterBuffer>(trained, options.lora ? at::kFloat : runtime.dtype);
+  llama_ = std::make_unique<Llama>(config, weights_, runtime);
+}
+
+ForwardOptions TunedModel::forward_options(std::uint64_t dropout_key) {
+  if (adapter_ && adapter_->config.dropout > 0)
+    adapter_->dropout = LoraDropout{adapter_->config.dropout, dropout_key};
+  return {.adapter = adapter_ ? &*adapter_ : nullptr};
+}
+
+ForwardOptions TunedModel::forward_options() {
+  if (adapter_) adapter_->dropout.reset();
+  return {.adapter = adapter_ ? &*adapter_ : nullptr};
+}
+
+void TunedModel::write(const std::string& folder, at::ScalarType dtype) const {
+  const at::NoGradGuard no_grad;
+  if (adapter_) {
+    write_adapter(folder, *adapter_, folder_);
+    return;
+  }
+  std::vector<NamedTensor> tensors;
+  for (const Parameter& parameter : parameters_->parameters())
+    tensors.push_back({parameter.name, parameters_->view(parameters_->values(), parameter).to(dtype)});
+  write_safetensors(folder + "/model.safetensors", tensors);
+  copy_companions(folder_, folder);
+}
+
+void TunedModel::load_values(const std::string& folder) {
+  const SafetensorsFile file(folder + (adapter_ ? "/adapter_model.safetensors" : "/model.safetensors"));
+  for (const Parameter& parameter : parameters_->parameters())
+    copy_from(file, parameter.name, parameters_->view(parameters_->values(), parameter));
+  parameters_->publish_values();
+}
+
+}  // namespace reflect
