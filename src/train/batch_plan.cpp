@@ -15,7 +15,8 @@ std::vector<Batch> packs_of_epoch(const std::vector<std::int64_t>& lengths,
   if (options.shuffle) Random(options.seed, "order of rows", {key}).shuffle(order);
   std::vector<Batch> packs;
   for (std::size_t begin = 0; begin < order.size();) {
-    const std::size_t end = std::min(order.size(), begin + static_cast<std::size_t>(options.window));
+    const std::size_t end =
+        std::min(order.size(), begin + static_cast<std::size_t>(options.window));
     const std::vector<std::int64_t> window(order.begin() + static_cast<std::ptrdiff_t>(begin),
                                            order.begin() + static_cast<std::ptrdiff_t>(end));
     for (Batch& batch : pack(lengths, window, options.capacity)) packs.push_back(std::move(batch));

@@ -81,8 +81,8 @@ std::vector<std::int64_t> CheckpointStore::steps() const {
     const std::string name = entry.path().filename();
     if (!name.starts_with(kPrefix) || !fs::exists(entry.path() / kMarker)) continue;
     std::int64_t step = 0;
-    const auto [end, error] = std::from_chars(name.data() + kPrefix.size(),
-                                              name.data() + name.size(), step);
+    const auto [end, error] =
+        std::from_chars(name.data() + kPrefix.size(), name.data() + name.size(), step);
     if (error == std::errc() && end == name.data() + name.size()) found.push_back(step);
   }
   std::ranges::sort(found);

@@ -47,7 +47,8 @@ void AdamW::load(const SafetensorsFile& file) {
 
 void copy_from(const SafetensorsFile& file, const std::string& name, at::Tensor target) {
   const at::NoGradGuard no_grad;
-  if (!file.contains(name)) fail("checkpoint", "tensor {} is missing; the checkpoint is damaged", name);
+  if (!file.contains(name))
+    fail("checkpoint", "tensor {} is missing; the checkpoint is damaged", name);
   const at::Tensor saved = file.view(name);
   if (saved.sizes() != target.sizes())
     fail("checkpoint", "tensor {} has {} numbers, {} expected; the checkpoint is of another model",

@@ -13,14 +13,17 @@ namespace {
 // Numbers between the starts of two tensors are a multiple of this: 64 bytes in bf16.
 constexpr std::int64_t kAlignment = 32;
 
-std::int64_t aligned(std::int64_t size) { return (size + kAlignment - 1) / kAlignment * kAlignment; }
+std::int64_t aligned(std::int64_t size) {
+  return (size + kAlignment - 1) / kAlignment * kAlignment;
+}
 
 }  // namespace
 
 ParameterBuffer::ParameterBuffer(const std::vector<NamedTensor>& tensors,
                                  at::ScalarType compute_dtype) {
   const at::NoGradGuard no_grad;
-  for (const auto& [name, tensor] : tensors) parameters_.push_back({name, tensor, 0, tensor.numel()});
+  for (const auto& [name, tensor] : tensors)
+    parameters_.push_back({name, tensor, 0, tensor.numel()});
   std::stable_partition(parameters_.begin(), parameters_.end(),
                         [](const Parameter& p) { return p.tensor.dim() >= 2; });
   std::int64_t total = 0;

@@ -18,9 +18,8 @@ double schedule_factor(const ScheduleConfig& config, std::int64_t step, std::int
   if (config.type == "constant") return 1;
   const double progress = static_cast<double>(step - warmup) /
                           static_cast<double>(std::max<std::int64_t>(1, total_steps - warmup));
-  const double shape = config.type == "cosine"
-                           ? 0.5 * (1 + std::cos(std::numbers::pi * progress))
-                           : 1 - progress;
+  const double shape =
+      config.type == "cosine" ? 0.5 * (1 + std::cos(std::numbers::pi * progress)) : 1 - progress;
   return std::max(0.0, shape) * (1 - config.min_lr_ratio) + config.min_lr_ratio;
 }
 

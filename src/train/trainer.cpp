@@ -116,8 +116,8 @@ StepReport Trainer::train_step(std::span<const Batch> packs) {
   for (std::size_t i = 0; i < inputs.size(); ++i)
     forward_backward(inputs[i], i, total_weight, report.loss);
   report.gradient_norm = parameters.gradient_norm();
-  report.learning_rate = config_.optimizer.lr *
-                         schedule_factor(config_.schedule, state_.step, config_.length.steps);
+  report.learning_rate =
+      config_.optimizer.lr * schedule_factor(config_.schedule, state_.step, config_.length.steps);
   report.skipped = !std::isfinite(report.gradient_norm) || !std::isfinite(report.loss.weighted);
   if (!report.skipped) {
     if (config_.clip > 0) parameters.clip_gradients(report.gradient_norm, config_.clip);

@@ -64,8 +64,9 @@ std::string_view reason_of(ExampleStatus status) {
   return status == ExampleStatus::kTooLong ? "too_long" : "nothing_trained";
 }
 
-void tokenize(const std::vector<Record>& records, const ExampleOptions& options,
-              const ChatTemplate& chat, const Tokenizer& tokenizer, TrainingData& data) {
+// Fills data.examples; records of examples that must not be used are taken out of `records`.
+void tokenize(std::vector<Record>& records, const ExampleOptions& options, const ChatTemplate& chat,
+              const Tokenizer& tokenizer, TrainingData& data) {
   std::vector<Example> examples(records.size());
   std::vector<ExampleStatus> statuses(records.size(), ExampleStatus::kOk);
   at::parallel_for(0, static_cast<std::int64_t>(records.size()), 64,
@@ -73,19 +74,23 @@ void tokenize(const std::vector<Record>& records, const ExampleOptions& options,
                      for (std::int64_t i = begin; i < end; ++i)
                        examples[i] = example_of(records[i], chat, tokenizer, options, statuses[i]);
                    });
+  std::vector<Record> kept;
   for (std::size_t i = 0; i < examples.size(); ++i) {
-    if (statuses[i] == ExampleStatus::kOk)
+    if (statuses[i] == ExampleStatus::kOk) {
       data.examples.push_back(std::move(examples[i]));
-    else
+      kept.push_back(std::move(records[i]));
+    } else {
       ++data.dropped[std::string(reason_of(statuses[i]))];
+    }
   }
+  records = std::move(kept);
 }
 
 std::string hash_of(const std::vector<Example>& examples) {
   std::string digests;
   const auto add = [&](const auto& values) {
-    digests += content_hash({reinterpret_cast<const char*>(values.data()),
-                             values.size() * sizeof(values[0])});
+    digests += content_hash(
+        {reinterpret_cast<const char*>(values.data()), values.size() * sizeof(values[0])});
   };
   for (const Example& example : examples) {
     add(example.input_ids);
@@ -98,22 +103,25 @@ std::string hash_of(const std::vector<Example>& examples) {
 
 std::vector<std::int64_t> TrainingData::lengths() const {
   std::vector<std::int64_t> result;
-  for (const Example& example : examples) result.push_back(static_cast<std::int64_t>(example.size()));
+  for (const Example& example : examples)
+    result.push_back(static_cast<std::int64_t>(example.size()));
   return result;
 }
 
 TrainingData load_training_data(const TrainingDataOptions& options, const ChatTemplate& chat,
                                 const Tokenizer& tokenizer) {
   TrainingData data;
-  const std::vector<Record> records = read_all(options.files, data);
+  std::vector<Record> records = read_all(options.files, data);
   survey(records, data);
   data.preset = resolve_preset(options, records);
   require_errors_to_mask(data);
   tokenize(records, {options.max_seq_length, SpanWeights::preset(data.preset)}, chat, tokenizer,
            data);
+  if (options.keep_records) data.records = std::move(records);
   if (data.examples.empty()) {
     std::string reasons;
-    for (const auto& [reason, count] : data.dropped) reasons += fmt::format(" {} {}", count, reason);
+    for (const auto& [reason, count] : data.dropped)
+      reasons += fmt::format(" {} {}", count, reason);
     fail("train", "none of {} rows can be trained on:{}", data.rows, reasons);
   }
   data.hash = hash_of(data.examples);
@@ -126,20 +134,26 @@ void check_examples(const std::vector<Example>& examples, const ChatTemplate& ch
   for (const std::string& text : chat.end_of_turn())
     if (const auto id = tokenizer.special_id(text)) ends.push_back(*id);
   if (!chat.end_of_turn().empty() && ends.empty())
-    fail("train", "template {} ends a turn with {}, which the tokenizer does not have; choose "
-         "another --template", chat.name(), chat.end_of_turn().front());
+    fail("train",
+         "template {} ends a turn with {}, which the tokenizer does not have; choose "
+         "another --template",
+         chat.name(), chat.end_of_turn().front());
   const auto bos = tokenizer.bos_id();
   for (const Example& example : examples) {
     const auto& ids = example.input_ids;
     if (bos && ids.size() > 1 && ids[0] == *bos && ids[1] == *bos)
-      fail("train", "row {} starts with BOS (id {}) twice; take it out of the rows' text or of the "
-           "template", example.row_id, *bos);
+      fail("train",
+           "row {} starts with BOS (id {}) twice; take it out of the rows' text or of the "
+           "template",
+           example.row_id, *bos);
     bool ends_trained = ends.empty();
     for (std::size_t i = 0; i < ids.size() && !ends_trained; ++i)
       ends_trained = example.weight[i] > 0 && std::ranges::find(ends, ids[i]) != ends.end();
     if (!ends_trained)
-      fail("train", "row {} trains no end-of-turn token ({}); a model trained on it would never "
-           "stop", example.row_id, chat.end_of_turn().front());
+      fail("train",
+           "row {} trains no end-of-turn token ({}); a model trained on it would never "
+           "stop",
+           example.row_id, chat.end_of_turn().front());
   }
 }
 

@@ -61,13 +61,15 @@ void TunedModel::write(const std::string& folder, at::ScalarType dtype) const {
   }
   std::vector<NamedTensor> tensors;
   for (const Parameter& parameter : parameters_->parameters())
-    tensors.push_back({parameter.name, parameters_->view(parameters_->values(), parameter).to(dtype)});
+    tensors.push_back(
+        {parameter.name, parameters_->view(parameters_->values(), parameter).to(dtype)});
   write_safetensors(folder + "/model.safetensors", tensors);
   copy_companions(folder_, folder);
 }
 
 void TunedModel::load_values(const std::string& folder) {
-  const SafetensorsFile file(folder + (adapter_ ? "/adapter_model.safetensors" : "/model.safetensors"));
+  const SafetensorsFile file(folder +
+                             (adapter_ ? "/adapter_model.safetensors" : "/model.safetensors"));
   for (const Parameter& parameter : parameters_->parameters())
     copy_from(file, parameter.name, parameters_->view(parameters_->values(), parameter));
   parameters_->publish_values();

@@ -1,4 +1,5 @@
-// Which rows share a pack and a step, in which order: a pure function of lengths, seed and settings.
+// Which rows share a pack and a step, in which order: a pure function of lengths, seed and
+// settings.
 #pragma once
 
 #include <cstdint>
@@ -66,7 +67,7 @@ struct RunLimits {
 
 struct RunLength {
   std::int64_t steps = 0;
-  std::int64_t packs = 0;   // of all steps; the last step has what is left
+  std::int64_t packs = 0;  // of all steps; the last step has what is left
   std::int64_t tokens = 0;
   double fill = 0;  // tokens / (packs * capacity)
 };

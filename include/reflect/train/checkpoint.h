@@ -17,7 +17,7 @@ struct TrainState {
   DataPosition position;
   std::int64_t tokens = 0;
   std::int64_t trained_tokens = 0;
-  std::int64_t skipped_steps = 0;         // not applied: a non-finite loss or gradient
+  std::int64_t skipped_steps = 0;  // not applied: a non-finite loss or gradient
   std::int64_t skipped_in_a_row = 0;
 };
 
@@ -29,7 +29,8 @@ TrainState train_state_of(const nlohmann::ordered_json& json);
 void write_folder_atomic(const std::string& path,
                          const std::function<void(const std::string& folder)>& write);
 
-// The checkpoints "step-<n>" in a folder. One is complete when its state.json, written last, exists.
+// The checkpoints "step-<n>" in a folder. One is complete when its state.json, written last,
+// exists.
 class CheckpointStore {
  public:
   // `keep`: how many of the newest stay.

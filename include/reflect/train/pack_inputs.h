@@ -10,7 +10,7 @@
 namespace reflect {
 
 struct PackInputs {
-  at::Tensor ids;                      // [T] int64
+  at::Tensor ids;  // [T] int64
   PackedRows rows;
   at::Tensor positions;                // [N] int64: hidden states that predict a trained token
   at::Tensor targets;                  // [N] int64

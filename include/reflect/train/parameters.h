@@ -25,8 +25,8 @@ struct Parameter {
 // buffer holds the master values and the model's tensors are views into a bf16 copy of it.
 class ParameterBuffer {
  public:
-  // Parameters with at least two dimensions come first, [0, matrices_end()), the others after: weight
-  // decay applies to the former only, as in the Hugging Face trainer.
+  // Parameters with at least two dimensions come first, [0, matrices_end()), the others after:
+  // weight decay applies to the former only, as in the Hugging Face trainer.
   ParameterBuffer(const std::vector<NamedTensor>& tensors, at::ScalarType compute_dtype);
 
   const std::vector<Parameter>& parameters() const { return parameters_; }

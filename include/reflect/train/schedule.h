@@ -24,8 +24,8 @@ struct ScheduleConfig {
 std::int64_t warmup_steps_of(const ScheduleConfig& config, std::int64_t total_steps);
 
 // The share of the peak learning rate at `step` (from 0). Warm-up: step / warmup_steps. After it,
-// with p = (step - warmup) / (total - warmup): cosine 0.5 (1 + cos(pi p)), linear 1 - p, constant 1;
-// cosine and linear are then mapped from [0, 1] to [min_lr_ratio, 1].
+// with p = (step - warmup) / (total - warmup): cosine 0.5 (1 + cos(pi p)), linear 1 - p, constant
+// 1; cosine and linear are then mapped from [0, 1] to [min_lr_ratio, 1].
 double schedule_factor(const ScheduleConfig& config, std::int64_t step, std::int64_t total_steps);
 
 }  // namespace reflect

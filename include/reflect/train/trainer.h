@@ -39,8 +39,8 @@ struct TrainerConfig {
 struct LossSums {
   double weighted = 0;  // sum of weight * nll
   double weight = 0;
-  std::array<double, 6> nll = {};            // by SpanType
-  std::array<std::int64_t, 6> tokens = {};   // by SpanType
+  std::array<double, 6> nll = {};           // by SpanType
+  std::array<std::int64_t, 6> tokens = {};  // by SpanType
   void add(const PackInputs& inputs, const at::Tensor& nll_of_target);
   double mean() const { return weighted / weight; }
   std::int64_t trained_tokens() const;

@@ -27,17 +27,19 @@ struct TrainingDataOptions {
   std::string preset;  // of LossConfig
   bool lora = true;    // what "auto" looks at
   std::int64_t max_seq_length = 4096;
+  bool keep_records = false;  // for `explain`, which shows roles
 };
 
 struct TrainingData {
   std::vector<Example> examples;
-  std::string preset;                         // "auto" resolved
-  std::map<std::string, std::int64_t> dropped;  // rows left out, by reason
-  std::int64_t rows = 0;                      // read, good or bad
-  std::int64_t reflective_rows = 0;           // with at least one reflection
-  std::int64_t reflective_without_error = 0;  // of these: no error span
+  std::vector<Record> records;                         // of the examples, where asked for
+  std::string preset;                                  // "auto" resolved
+  std::map<std::string, std::int64_t> dropped;         // rows left out, by reason
+  std::int64_t rows = 0;                               // read, good or bad
+  std::int64_t reflective_rows = 0;                    // with at least one reflection
+  std::int64_t reflective_without_error = 0;           // of these: no error span
   std::map<std::string, std::int64_t> system_prompts;  // hash in the rows' lineage: rows
-  std::string hash;                           // of all ids and weights, in order
+  std::string hash;                                    // of all ids and weights, in order
 
   std::vector<std::int64_t> lengths() const;
 };

@@ -11,9 +11,9 @@
 namespace reflect {
 
 struct TunedModelOptions {
-  std::string folder;       // config.json, tokenizer and, unless `random`, weights
-  bool lora = true;         // else every weight is trained
-  bool random = false;      // start from random weights
+  std::string folder;   // config.json, tokenizer and, unless `random`, weights
+  bool lora = true;     // else every weight is trained
+  bool random = false;  // start from random weights
   LoraConfig lora_config;
   std::string initial_adapter;  // folder of an adapter to go on from; empty: a fresh one
   std::uint64_t seed = 0;
@@ -30,9 +30,9 @@ class TunedModel {
   ForwardOptions forward_options(std::uint64_t dropout_key);
   ForwardOptions forward_options();  // without dropout
 
-  // Writes what was trained into `folder`: adapter_config.json and adapter_model.safetensors (fp32),
-  // or model.safetensors in `dtype` with config.json and the tokenizer's files, as Hugging Face has
-  // them.
+  // Writes what was trained into `folder`: adapter_config.json and adapter_model.safetensors
+  // (fp32), or model.safetensors in `dtype` with config.json and the tokenizer's files, as Hugging
+  // Face has them.
   void write(const std::string& folder, at::ScalarType dtype) const;
   // Restores the values that `write` in fp32 left in `folder`.
   void load_values(const std::string& folder);

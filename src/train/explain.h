@@ -1,0 +1,22 @@
+// Packed rows as a table for people: every token with its role, span type and weight.
+#pragma once
+
+#include <ostream>
+#include <vector>
+
+#include "reflect/data/batch.h"
+
+namespace reflect {
+
+struct ExplainInput {
+  const std::vector<Record>& records;  // of the examples
+  const std::vector<Example>& examples;
+  const std::vector<Batch>& packs;
+  const ChatTemplate& chat;
+  const Tokenizer& tokenizer;
+};
+
+// Prints the first `rows` rows in the order of the packs.
+void explain(std::ostream& out, const ExplainInput& input, std::int64_t rows);
+
+}  // namespace reflect
