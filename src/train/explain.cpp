@@ -23,8 +23,8 @@ std::string quoted(std::string_view bytes) {
 }
 
 void print_row(std::ostream& out, const ExplainInput& input, std::size_t row) {
-  const Example& example = input.examples[row];
-  const std::vector<std::string> roles = roles_of(input.records[row], input);
+  const Example& example = input.data.examples[row];
+  const std::vector<std::string> roles = roles_of(input.data.records[row], input);
   out << fmt::format("{:>6} {:>7} {:<10} {:<11} {:>6}  {}\n", "token", "id", "role", "span",
                      "weight", "text");
   for (std::size_t i = 0; i < example.size(); ++i) {
@@ -45,10 +45,11 @@ void explain(std::ostream& out, const ExplainInput& input, std::int64_t rows) {
                        pack.tokens());
     for (std::size_t r = 0; r < pack.row_index.size() && printed < rows; ++r, ++printed) {
       const auto row = static_cast<std::size_t>(pack.row_index[r]);
-      const auto& weights = input.examples[row].weight;
+      const auto& weights = input.data.examples[row].weight;
       const auto trained = std::ranges::count_if(weights, [](float w) { return w > 0; });
       out << fmt::format("--- row {} at tokens [{}, {}) of the pack, {} trained\n",
-                         input.examples[row].row_id, pack.offsets[r], pack.offsets[r + 1], trained);
+                         input.data.examples[row].row_id, pack.offsets[r], pack.offsets[r + 1],
+                         trained);
       print_row(out, input, row);
     }
   }

@@ -4,14 +4,13 @@
 #include <ostream>
 #include <vector>
 
-#include "reflect/data/batch.h"
+#include "reflect/train/training_data.h"
 
 namespace reflect {
 
 struct ExplainInput {
-  const std::vector<Record>& records;  // of the examples
-  const std::vector<Example>& examples;
-  const std::vector<Batch>& packs;
+  const TrainingData& data;  // with its records
+  std::vector<Batch> packs;
   const ChatTemplate& chat;
   const Tokenizer& tokenizer;
 };

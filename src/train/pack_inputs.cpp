@@ -1,5 +1,6 @@
 #include "reflect/train/pack_inputs.h"
 
+#include <ATen/TensorOperators.h>
 #include <ATen/ops/from_blob.h>
 
 namespace reflect {

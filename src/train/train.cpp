@@ -3,13 +3,12 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
-#include <filesystem>
 #include <iostream>
 
 #include "explain.h"
 #include "preflight.h"
-#include "reflect/base/hash.h"
 #include "reflect/train/trainer.h"
+#include "run_folder.h"
 
 namespace reflect {
 namespace {
@@ -20,8 +19,7 @@ void check(const TrainConfig& config) {
   };
   require(!config.model.empty(), "model", "is missing; give the folder of a base checkpoint");
   require(!config.train.empty(), "train", "is missing; give at least one file of rows");
-  require(!config.output.empty() || config.explain > 0, "output",
-          "is missing; give the folder of the run");
+  require(!config.output.empty(), "output", "is missing; give the folder of the run");
   require(config.gradient_accumulation_steps > 0, "gradient_accumulation_steps",
           "must be at least 1");
   require(config.packing.window > 0, "packing.window", "must be at least 1");
@@ -29,12 +27,12 @@ void check(const TrainConfig& config) {
           "must be at least 1 where neither max_steps nor max_tokens is given");
   require(config.keep_checkpoints > 0, "keep_checkpoints", "must be at least 1");
   require(config.init == "checkpoint" || config.method == "full", "init",
-          "random needs --method full: an adapter on random weights learns nothing");
+          "random needs --method full: random weights stay random under an adapter");
   require(config.adapter.empty() || config.method == "lora", "adapter", "needs --method lora");
 }
 
-std::int64_t max_seq_length_of(const TrainConfig& config, const LlamaConfig& model) {
-  const std::int64_t window = model.max_position_embeddings;
+std::int64_t max_seq_length_of(const TrainConfig& config) {
+  const std::int64_t window = read_llama_config(config.model).max_position_embeddings;
   if (config.max_seq_length == 0) return std::min<std::int64_t>(window, 4096);
   if (config.max_seq_length > window)
     fail_usage("train", "--max_seq_length {} is more than the model's window of {}",
@@ -42,58 +40,29 @@ std::int64_t max_seq_length_of(const TrainConfig& config, const LlamaConfig& mod
   return config.max_seq_length;
 }
 
-BatchPlanOptions plan_options(const TrainConfig& config, std::int64_t max_seq_length) {
-  if (config.packing.capacity > 0 && config.packing.capacity < max_seq_length)
+PackPlan plan_of(const TrainConfig& config, const TrainingData& data) {
+  const std::int64_t longest = std::ranges::max(data.lengths());
+  const std::int64_t capacity =
+      config.packing.capacity > 0 ? config.packing.capacity : max_seq_length_of(config);
+  if (capacity < longest)
     fail_usage("train",
-               "--packing.capacity {} is less than max_seq_length {}; a row must fit into a pack",
-               config.packing.capacity, max_seq_length);
-  return {.capacity = std::max(config.packing.capacity, max_seq_length),
-          .window = config.packing.window,
-          .shuffle = config.order == "shuffle",
+               "--packing.capacity {} is less than the longest row's {} tokens; raise it "
+               "or lower --max_seq_length",
+               capacity, longest);
+  return {data.lengths(),
+          {.capacity = capacity,
+           .window = config.packing.window,
+           .shuffle = config.order == "shuffle",
+           .seed = static_cast<std::uint64_t>(config.runtime.seed)}};
+}
+
+TunedModelOptions model_options(const TrainConfig& config) {
+  return {.folder = config.model,
+          .lora = config.method == "lora",
+          .random = config.init == "random",
+          .lora_config = config.lora,
+          .initial_adapter = config.adapter,
           .seed = static_cast<std::uint64_t>(config.runtime.seed)};
-}
-
-// What two runs must share for one to go on from the other's checkpoint: every setting that the
-// result depends on, and the contents of data and model rather than their paths.
-Json identity_of(TrainConfig config, const TrainingData& data, const Runtime& runtime) {
-  static const std::vector<std::string> kFree = {
-      "model",   "train",   "output",           "adapter", "save_every",  "keep_checkpoints",
-      "explain", "threads", "save_dtype",       "device",  "loss.preset", "log-level",
-      "quiet",   "dtype",   "max_skipped_steps"};
-  Json identity;
-  for (const Field& field : fields_of(config))
-    if (std::ranges::find(kFree, field.path) == kFree.end()) identity[field.path] = text_of(field);
-  identity["loss.preset"] = data.preset;
-  identity["dtype"] = std::string(name_of_dtype(runtime.dtype));
-  identity["rows (hash)"] = data.hash;
-  identity["config.json (hash)"] = content_hash(read_file(config.model + "/config.json"));
-  return identity;
-}
-
-void report(const TrainingData& data, const RunLength& length) {
-  std::string dropped;
-  for (const auto& [reason, count] : data.dropped) dropped += fmt::format(", {} {}", count, reason);
-  spdlog::info("{} rows, {} trained on{}; loss preset {}", data.rows, data.examples.size(), dropped,
-               data.preset);
-  if (data.reflective_rows > 0)
-    spdlog::info("{} reflective rows, {} ({:.1f} %) without an error span", data.reflective_rows,
-                 data.reflective_without_error,
-                 100.0 * static_cast<double>(data.reflective_without_error) /
-                     static_cast<double>(data.reflective_rows));
-  if (data.system_prompts.size() > 1)
-    spdlog::warn("the rows were written for {} different system prompts",
-                 data.system_prompts.size());
-  spdlog::info("{} steps, {} packs ({:.1f} % filled), {} tokens", length.steps, length.packs,
-               100 * length.fill, length.tokens);
-}
-
-Json run_record(const Json& identity, const TrainingData& data, TunedModel& model) {
-  return {
-      {"finished", false},
-      {"run", identity},
-      {"trained_parameters", model.parameters().count()},
-      {"rows", {{"read", data.rows}, {"trained", data.examples.size()}, {"dropped", data.dropped}}},
-      {"system_prompt_hashes", data.system_prompts}};
 }
 
 TrainerConfig trainer_config(const TrainConfig& config, const RunLength& length, Json identity) {
@@ -111,22 +80,26 @@ TrainerConfig trainer_config(const TrainConfig& config, const RunLength& length,
           .identity = std::move(identity)};
 }
 
-// Whether the folder holds the finished result of this very run; Error when it holds another's.
-bool already_finished(const TrainConfig& config, const Json& identity) {
-  const std::string path = config.output + "/run.json";
-  if (!std::filesystem::exists(path)) return false;
-  const Json earlier = Json::parse(read_file(path));
-  require_same_run(earlier.at("run"), identity, path);
-  return earlier.at("finished");
+at::ScalarType saved_dtype(const TrainConfig& config, const Runtime& runtime) {
+  if (config.save_dtype == "auto") return runtime.dtype;
+  return config.save_dtype == "bf16" ? at::kBFloat16 : at::kFloat;
 }
 
-void write_result(const TrainConfig& config, const TunedModel& model, const Runtime& runtime) {
-  const at::ScalarType dtype = config.save_dtype == "auto"   ? runtime.dtype
-                               : config.save_dtype == "bf16" ? at::kBFloat16
-                                                             : at::kFloat;
-  const std::string folder = config.output + (model.lora() ? "/adapter" : "/model");
-  write_folder_atomic(folder, [&](const std::string& path) { model.write(path, dtype); });
-  spdlog::info("wrote {}", folder);
+void report(const TrainingData& data, const PackPlan& plan, const RunLength& length) {
+  std::string dropped;
+  for (const auto& [reason, count] : data.dropped) dropped += fmt::format(", {} {}", count, reason);
+  spdlog::info("{} rows, {} trained on{}; loss preset {}", data.rows, data.examples.size(), dropped,
+               data.preset);
+  if (data.reflective_rows > 0)
+    spdlog::info("{} reflective rows, {} without an error span", data.reflective_rows,
+                 data.reflective_without_error);
+  if (data.system_prompts.size() > 1)
+    spdlog::warn("the rows were written for {} different system prompts",
+                 data.system_prompts.size());
+  spdlog::info("{} steps, {} tokens in {} packs, {:.1f} % filled", length.steps, length.tokens,
+               length.packs,
+               100.0 * static_cast<double>(length.tokens) /
+                   static_cast<double>(length.packs * plan.options().capacity));
 }
 
 }  // namespace
@@ -134,57 +107,40 @@ void write_result(const TrainConfig& config, const TunedModel& model, const Runt
 ExitCode train(const TrainConfig& config) {
   check(config);
   const Runtime runtime = start_runtime(config.runtime);
-  const LlamaConfig llama_config = read_llama_config(config.model);
-  const std::int64_t max_seq_length = max_seq_length_of(config, llama_config);
-  const BatchPlanOptions plan = plan_options(config, max_seq_length);
   const auto tokenizer = load_tokenizer(config.model);
   const ChatTemplate chat = ChatTemplate::choose(config.chat_template, config.model);
   const TrainingData data = load_training_data({.files = config.train,
                                                 .preset = config.loss.preset,
                                                 .lora = config.method == "lora",
-                                                .max_seq_length = max_seq_length,
+                                                .max_seq_length = max_seq_length_of(config),
                                                 .keep_records = config.explain > 0},
                                                chat, *tokenizer);
   check_examples(data.examples, chat, *tokenizer);
-  const std::vector<std::int64_t> lengths = data.lengths();
-  const std::vector<Batch> first_epoch = packs_of_epoch(lengths, plan, 0);
+  const PackPlan plan = plan_of(config, data);
   if (config.explain > 0) {
-    explain(std::cout, {data.records, data.examples, first_epoch, chat, *tokenizer},
-            config.explain);
+    explain(std::cout, {data, plan.epoch(0), chat, *tokenizer}, config.explain);
     return ExitCode::kDone;
   }
   const Json identity = identity_of(config, data, runtime);
-  if (already_finished(config, identity)) {
-    spdlog::info("{} is finished already; nothing to do", config.output);
+  RunFolder folder(config, data, identity);
+  if (folder.finished()) {
+    spdlog::info("{} is finished already", config.output);
     return ExitCode::kDone;
   }
-  const RunLength length = measure_run(
-      lengths, plan,
-      {config.epochs, config.max_steps, config.max_tokens, config.gradient_accumulation_steps});
-  report(data, length);
-  TunedModel model({.folder = config.model,
-                    .lora = config.method == "lora",
-                    .random = config.init == "random",
-                    .lora_config = config.lora,
-                    .initial_adapter = config.adapter,
-                    .seed = static_cast<std::uint64_t>(config.runtime.seed)},
-                   runtime);
-  check_packing(model, data.examples, first_epoch.front());
-  Json run = run_record(identity, data, model);
-  Trainer trainer(trainer_config(config, length, identity), model, data.examples, {lengths, plan});
+  const RunLength length = measure_run(plan, {config.epochs, config.max_steps, config.max_tokens,
+                                              config.gradient_accumulation_steps});
+  report(data, plan, length);
+  TunedModel model(model_options(config), runtime);
+  check_packing(model, data.examples, plan.epoch(0).front());
+  Trainer trainer(trainer_config(config, length, identity), model, data.examples, PackStream(plan));
   if (trainer.resume()) spdlog::info("resumed at step {}", trainer.state().step);
-  TrainConfig resolved = config;
-  write_file_atomic(config.output + "/config.yaml", to_yaml(fields_of(resolved)));
-  write_file_atomic(config.output + "/run.json", run.dump(2) + "\n");
+  folder.begin(model);
   if (const int signal = trainer.run(); signal != 0) {
     spdlog::info("signal {}: saved at step {}; the same command goes on from there", signal,
                  trainer.state().step);
     return ExitCode::kIncomplete;
   }
-  write_result(config, model, runtime);
-  run["finished"] = true;
-  run["state"] = json_of(trainer.state());
-  write_file_atomic(config.output + "/run.json", run.dump(2) + "\n");
+  folder.finish(model, trainer.state(), saved_dtype(config, runtime));
   return ExitCode::kDone;
 }
 

@@ -7,7 +7,7 @@
 #include <optional>
 #include <string>
 
-#include "reflect/train/batch_plan.h"
+#include "reflect/train/pack_plan.h"
 
 namespace reflect {
 

@@ -8,8 +8,8 @@
 #include "reflect/base/error.h"
 #include "reflect/base/runtime.h"
 #include "reflect/model/lora.h"
-#include "reflect/train/batch_plan.h"
 #include "reflect/train/optimizer.h"
+#include "reflect/train/pack_plan.h"
 #include "reflect/train/schedule.h"
 #include "reflect/train/training_data.h"
 

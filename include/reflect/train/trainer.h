@@ -11,10 +11,10 @@
 
 #include "reflect/metrics/metrics_log.h"
 #include "reflect/metrics/progress.h"
-#include "reflect/train/batch_plan.h"
 #include "reflect/train/checkpoint.h"
 #include "reflect/train/optimizer.h"
 #include "reflect/train/pack_inputs.h"
+#include "reflect/train/pack_plan.h"
 #include "reflect/train/schedule.h"
 #include "reflect/train/tuned_model.h"
 

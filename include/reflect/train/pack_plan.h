@@ -1,5 +1,4 @@
-// Which rows share a pack and a step, in which order: a pure function of lengths, seed and
-// settings.
+// Which rows share a pack, in which order: a pure function of lengths, seed and settings.
 #pragma once
 
 #include <cstdint>
@@ -19,17 +18,28 @@ struct PackingConfig {
   }
 };
 
-struct BatchPlanOptions {
+struct PackOptions {
   std::int64_t capacity = 4096;
   std::int64_t window = 1024;
   bool shuffle = true;  // else rows come in the order of the input
   std::uint64_t seed = 0;
 };
 
-// The packs of one epoch. Shuffled by a key of (seed, epoch); then each window of consecutive rows
-// is packed on its own, so that an order of the input (a curriculum) survives.
-std::vector<Batch> packs_of_epoch(const std::vector<std::int64_t>& lengths,
-                                  const BatchPlanOptions& options, std::int64_t epoch);
+class PackPlan {
+ public:
+  // `lengths` of all rows in tokens.
+  PackPlan(std::vector<std::int64_t> lengths, PackOptions options)
+      : lengths_(std::move(lengths)), options_(options) {}
+
+  // The packs of one epoch. Rows are shuffled by a key of (seed, epoch); then each window of
+  // consecutive rows is packed on its own, so that an order of the input (a curriculum) survives.
+  std::vector<Batch> epoch(std::int64_t epoch) const;
+  const PackOptions& options() const { return options_; }
+
+ private:
+  std::vector<std::int64_t> lengths_;
+  PackOptions options_;
+};
 
 // Where a run stands in its data: the next pack. Found again without replaying what came before.
 struct DataPosition {
@@ -38,23 +48,19 @@ struct DataPosition {
   bool operator==(const DataPosition&) const = default;
 };
 
-// The endless sequence of packs, epoch after epoch, from a position on.
+// The endless sequence of packs, epoch after epoch.
 class PackStream {
  public:
-  PackStream(std::vector<std::int64_t> lengths, BatchPlanOptions options)
-      : lengths_(std::move(lengths)), options_(options) {}
-  const Batch& next();
+  explicit PackStream(PackPlan plan) : plan_(std::move(plan)) {}
+  Batch next();
   void seek(const DataPosition& position) { position_ = position; }
   const DataPosition& position() const { return position_; }  // of what `next` returns next
 
  private:
-  void enter_epoch(std::int64_t epoch);
-
-  std::vector<std::int64_t> lengths_;
-  BatchPlanOptions options_;
+  PackPlan plan_;
   DataPosition position_;
   std::int64_t loaded_epoch_ = -1;
-  std::vector<Batch> packs_;
+  std::vector<Batch> packs_;  // of loaded_epoch_
 };
 
 // How long a run is; max_steps or max_tokens above 0 replace epochs, and data repeats as needed.
@@ -69,10 +75,8 @@ struct RunLength {
   std::int64_t steps = 0;
   std::int64_t packs = 0;  // of all steps; the last step has what is left
   std::int64_t tokens = 0;
-  double fill = 0;  // tokens / (packs * capacity)
 };
 
-RunLength measure_run(const std::vector<std::int64_t>& lengths, const BatchPlanOptions& options,
-                      const RunLimits& limits);
+RunLength measure_run(const PackPlan& plan, const RunLimits& limits);
 
 }  // namespace reflect

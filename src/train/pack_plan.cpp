@@ -1,0 +1,61 @@
+#include "reflect/train/pack_plan.h"
+
+#include <algorithm>
+#include <numeric>
+
+#include "reflect/base/random.h"
+
+namespace reflect {
+
+std::vector<Batch> PackPlan::epoch(std::int64_t epoch) const {
+  const auto key = static_cast<std::uint64_t>(epoch);
+  const auto rows = static_cast<std::int64_t>(lengths_.size());
+  std::vector<std::int64_t> order(lengths_.size());
+  std::iota(order.begin(), order.end(), 0);
+  if (options_.shuffle) Random(options_.seed, "order of rows", {key}).shuffle(order);
+  std::vector<Batch> packs;
+  for (std::int64_t begin = 0; begin < rows; begin += options_.window) {
+    const std::int64_t end = std::min(rows, begin + options_.window);
+    const std::vector<std::int64_t> window(order.begin() + begin, order.begin() + end);
+    for (Batch& batch : pack(lengths_, window, options_.capacity))
+      packs.push_back(std::move(batch));
+  }
+  // Packs come in the order of their first row, so those with many short rows come early: mix them.
+  if (options_.shuffle) Random(options_.seed, "order of packs", {key}).shuffle(packs);
+  return packs;
+}
+
+Batch PackStream::next() {
+  const auto load = [&] {
+    if (loaded_epoch_ == position_.epoch) return;
+    packs_ = plan_.epoch(position_.epoch);
+    loaded_epoch_ = position_.epoch;
+  };
+  load();
+  if (position_.pack == static_cast<std::int64_t>(packs_.size())) {
+    position_ = {position_.epoch + 1, 0};
+    load();
+  }
+  return packs_[static_cast<std::size_t>(position_.pack++)];
+}
+
+RunLength measure_run(const PackPlan& plan, const RunLimits& limits) {
+  RunLength length;
+  const auto complete = [&](std::int64_t epoch) {
+    if (limits.max_steps > 0) return length.packs == limits.max_steps * limits.packs_per_step;
+    if (limits.max_tokens > 0)
+      return length.tokens >= limits.max_tokens && length.packs % limits.packs_per_step == 0;
+    return epoch == limits.epochs;
+  };
+  for (std::int64_t epoch = 0; !complete(epoch); ++epoch) {
+    for (const Batch& batch : plan.epoch(epoch)) {
+      if (complete(epoch)) break;
+      ++length.packs;
+      length.tokens += batch.tokens();
+    }
+  }
+  length.steps = (length.packs + limits.packs_per_step - 1) / limits.packs_per_step;
+  return length;
+}
+
+}  // namespace reflect

@@ -1,0 +1,66 @@
+#include "run_folder.h"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <filesystem>
+
+#include "reflect/base/config.h"
+#include "reflect/base/file.h"
+#include "reflect/base/hash.h"
+
+namespace reflect {
+
+Json identity_of(const TrainConfig& config, const TrainingData& data, const Runtime& runtime) {
+  static const std::vector<std::string> kFree = {
+      "model",   "train",  "output",     "adapter", "save_every",        "keep_checkpoints",
+      "explain", "device", "save_dtype", "threads", "max_skipped_steps", "log-level",
+      "quiet"};
+  TrainConfig resolved = config;
+  resolved.loss.preset = data.preset;
+  resolved.runtime.dtype = name_of_dtype(runtime.dtype);
+  Json identity;
+  for (const Field& field : fields_of(resolved))
+    if (std::ranges::find(kFree, field.path) == kFree.end()) identity[field.path] = text_of(field);
+  identity["hash of rows"] = data.hash;
+  identity["hash of config.json"] = content_hash(read_file(config.model + "/config.json"));
+  return identity;
+}
+
+RunFolder::RunFolder(const TrainConfig& config, const TrainingData& data, Json identity)
+    : config_(config), record_path_(config.output + "/run.json") {
+  record_ = {
+      {"finished", false},
+      {"run", std::move(identity)},
+      {"rows", {{"read", data.rows}, {"trained", data.examples.size()}, {"dropped", data.dropped}}},
+      {"system_prompt_hashes", data.system_prompts}};
+}
+
+bool RunFolder::finished() const {
+  if (!std::filesystem::exists(record_path_)) return false;
+  const Json earlier = Json::parse(read_file(record_path_));
+  if (!earlier.at("finished").get<bool>()) return false;
+  require_same_run(earlier.at("run"), record_["run"], config_.output);
+  return true;
+}
+
+void RunFolder::begin(TunedModel& model) {
+  record_["trained_parameters"] = model.parameters().count();
+  write_file_atomic(config_.output + "/config.yaml", to_yaml(fields_of(config_)));
+  write_record();
+}
+
+void RunFolder::finish(const TunedModel& model, const TrainState& state, at::ScalarType dtype) {
+  const std::string folder = config_.output + (model.lora() ? "/adapter" : "/model");
+  write_folder_atomic(folder, [&](const std::string& path) { model.write(path, dtype); });
+  record_["finished"] = true;
+  record_["state"] = json_of(state);
+  write_record();
+  spdlog::info("wrote {}", folder);
+}
+
+void RunFolder::write_record() const {
+  write_file_atomic(record_path_, record_.dump(2) + "\n");
+}
+
+}  // namespace reflect

@@ -1,0 +1,35 @@
+// The files of a run besides checkpoints and metrics: config.yaml, run.json and the result.
+#pragma once
+
+#include <string>
+
+#include "reflect/train/checkpoint.h"
+#include "reflect/train/train.h"
+#include "reflect/train/tuned_model.h"
+
+namespace reflect {
+
+// What two runs must share for one to go on from the other's checkpoint: every setting that the
+// result depends on, and the contents of rows and model rather than their paths.
+Json identity_of(const TrainConfig& config, const TrainingData& data, const Runtime& runtime);
+
+class RunFolder {
+ public:
+  RunFolder(const TrainConfig& config, const TrainingData& data, Json identity);
+
+  // Whether the result of this very run is there already; Error when another run's is.
+  bool finished() const;
+  // Writes config.yaml and run.json.
+  void begin(TunedModel& model);
+  // Writes adapter/ or model/, then marks run.json as finished.
+  void finish(const TunedModel& model, const TrainState& state, at::ScalarType dtype);
+
+ private:
+  void write_record() const;
+
+  TrainConfig config_;
+  std::string record_path_;
+  Json record_;  // run.json
+};
+
+}  // namespace reflect
