@@ -4,6 +4,8 @@
 #include <ATen/ops/mm.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include "reflect/model/product.h"
+
 namespace reflect {
 
 namespace {
@@ -23,12 +25,6 @@ at::Tensor onednn_product(const at::Tensor& a, const at::Tensor& b) {
                              .findSchemaOrThrow("mkldnn::_linear_pointwise", "")
                              .typed<LinearPointwise>();
   return op.call(a, b, std::nullopt, "none", c10::List<std::optional<at::Scalar>>(), std::nullopt);
-}
-
-// a [M, K] times b [K, N]. Rows of one element type; fp32 on a CPU takes oneDNN.
-at::Tensor product(const at::Tensor& a, const at::Tensor& b) {
-  const bool onednn = a.is_cpu() && a.scalar_type() == at::kFloat && a.size(0) > 1;
-  return onednn ? onednn_product(a, b.t()) : at::mm(a, b);
 }
 
 struct Dense : Function<Dense> {
@@ -83,6 +79,11 @@ struct LoraLinear : Function<LoraLinear> {
 };
 
 }  // namespace
+
+at::Tensor product(const at::Tensor& a, const at::Tensor& b) {
+  const bool onednn = a.is_cpu() && a.scalar_type() == at::kFloat && a.size(0) > 1;
+  return onednn ? onednn_product(a, b.t()) : at::mm(a, b);
+}
 
 at::Tensor dense(const at::Tensor& x, const at::Tensor& weight) {
   return Dense::apply(x, weight);

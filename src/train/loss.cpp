@@ -5,11 +5,12 @@
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/logsumexp.h>
-#include <ATen/ops/mm.h>
 #include <ATen/ops/zeros.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
+
+#include "reflect/model/product.h"
 
 namespace reflect {
 namespace {
@@ -43,7 +44,7 @@ LossAndGradients loss_and_gradients(const at::Tensor& hidden, const at::Tensor& 
     const auto part = [&](const at::Tensor& tensor) { return tensor.slice(0, begin, end); };
     const at::Tensor hidden_part = part(hidden);
     const at::Tensor target = part(targets).unsqueeze(1);
-    at::Tensor logits = at::mm(hidden_part, lm_head.t()).to(at::kFloat);
+    at::Tensor logits = product(hidden_part, lm_head.t()).to(at::kFloat);
     const at::Tensor log_sum = at::logsumexp(logits, 1, /*keepdim=*/true);
     part(result.nll).copy_((log_sum - logits.gather(1, target)).squeeze(1));
     if (!wanted.hidden && !wanted.lm_head) continue;
@@ -52,11 +53,8 @@ LossAndGradients loss_and_gradients(const at::Tensor& hidden, const at::Tensor& 
     logits.sub_(log_sum).exp_().mul_(weight);
     logits.scatter_add_(1, target, weight.neg());
     const at::Tensor gradient = logits.to(hidden.scalar_type());
-    if (wanted.hidden) {
-      at::Tensor out = part(result.hidden);
-      at::mm_out(out, gradient, lm_head);
-    }
-    if (wanted.lm_head) result.lm_head.add_(at::mm(gradient.t(), hidden_part));
+    if (wanted.hidden) part(result.hidden).copy_(product(gradient, lm_head));
+    if (wanted.lm_head) result.lm_head.add_(product(gradient.t(), hidden_part));
   }
   result.sum = result.nll.dot(weights);
   if (wanted.lm_head) result.lm_head = result.lm_head.to(lm_head.scalar_type());

@@ -18,6 +18,8 @@ namespace {
 using Json = nlohmann::ordered_json;
 using Clock = std::chrono::steady_clock;
 
+constexpr std::size_t kNoSpan = 6;  // in the arrays of LossSums
+
 std::int64_t peak_rss_mib() {
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
@@ -26,10 +28,11 @@ std::int64_t peak_rss_mib() {
 
 Json by_span(const LossSums& sums) {
   Json result = Json::object();
-  for (std::size_t type = 0; type < sums.nll.size(); ++type)
-    if (sums.tokens[type] > 0)
-      result[std::string(name_of(static_cast<SpanType>(type)))] =
-          sums.nll[type] / static_cast<double>(sums.tokens[type]);
+  for (std::size_t type = 0; type < sums.nll.size(); ++type) {
+    if (sums.tokens[type] == 0) continue;
+    const auto name = type == kNoSpan ? "other" : name_of(static_cast<SpanType>(type));
+    result[std::string(name)] = sums.nll[type] / static_cast<double>(sums.tokens[type]);
+  }
   return result;
 }
 
@@ -42,8 +45,8 @@ void LossSums::add(const PackInputs& inputs, const at::Tensor& nll_of_target) {
   for (std::size_t i = 0; i < inputs.span_type.size(); ++i) {
     weighted += static_cast<double>(weight_data[i]) * nll_data[i];
     weight += weight_data[i];
-    const auto type = static_cast<std::size_t>(inputs.span_type[i]);
-    if (type >= nll.size()) continue;  // a trained token outside the response has no type
+    const std::int8_t span = inputs.span_type[i];
+    const std::size_t type = span < 0 ? kNoSpan : static_cast<std::size_t>(span);
     nll[type] += nll_data[i];
     ++tokens[type];
   }
@@ -75,10 +78,15 @@ bool Trainer::resume() {
 }
 
 int Trainer::run() {
+  return run_steps(config_.length.steps - state_.step);
+}
+
+int Trainer::run_steps(std::int64_t count) {
   metrics_.emplace(config_.output + "/metrics.jsonl", state_.step);
   progress_.emplace("train", "tokens", config_.length.tokens - state_.tokens, config_.quiet);
   tokens_at_start_ = state_.tokens;
-  while (state_.step < config_.length.steps) {
+  const std::int64_t end = std::min(state_.step + count, config_.length.steps);
+  while (state_.step < end) {
     const auto start = Clock::now();
     const std::vector<Batch> packs = next_packs();
     const StepReport report = train_step(packs);

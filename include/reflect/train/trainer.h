@@ -39,8 +39,8 @@ struct TrainerConfig {
 struct LossSums {
   double weighted = 0;  // sum of weight * nll
   double weight = 0;
-  std::array<double, 6> nll = {};           // by SpanType
-  std::array<std::int64_t, 6> tokens = {};  // by SpanType
+  std::array<double, 7> nll = {};           // by SpanType; last: end of turn and earlier turns
+  std::array<std::int64_t, 7> tokens = {};  // likewise
   void add(const PackInputs& inputs, const at::Tensor& nll_of_target);
   double mean() const { return weighted / weight; }
   std::int64_t trained_tokens() const;
@@ -65,6 +65,8 @@ class Trainer {
   bool resume();
   // Steps until the run's length is reached or a signal arrives; the signal's number, else 0.
   int run();
+  // The same for at most `count` steps.
+  int run_steps(std::int64_t count);
 
   // One update from the given packs; gradients are of sum(w * nll) / sum(w) over all of them.
   StepReport train_step(std::span<const Batch> packs);

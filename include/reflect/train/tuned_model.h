@@ -14,8 +14,8 @@ struct TunedModelOptions {
   std::string folder;   // config.json, tokenizer and, unless `random`, weights
   bool lora = true;     // else every weight is trained
   bool random = false;  // start from random weights
-  LoraConfig lora_config;
-  std::string initial_adapter;  // folder of an adapter to go on from; empty: a fresh one
+  LoraConfig lora_config = {};
+  std::string initial_adapter = "";  // folder of an adapter to go on from; empty: a fresh one
   std::uint64_t seed = 0;
 };
 

@@ -1,0 +1,179 @@
+#include "reflect/train/trainer.h"
+
+#include <ATen/Functions.h>
+#include <ATen/core/grad_mode.h>
+
+#include <catch2/catch.hpp>
+#include <filesystem>
+
+#include "golden_case.h"
+#include "reflect/base/error.h"
+#include "temp_folder.h"
+
+using namespace reflect;
+
+namespace {
+
+std::int64_t length_of(const Example& example) {
+  return static_cast<std::int64_t>(example.size());
+}
+
+Batch pack_of(const std::vector<Example>& examples, const std::vector<std::int64_t>& rows) {
+  Batch batch{rows, {0}};
+  for (const std::int64_t row : rows)
+    batch.offsets.push_back(batch.offsets.back() + length_of(examples[row]));
+  return batch;
+}
+
+at::Tensor nll_of(TunedModel& model, const std::vector<Example>& examples, const Batch& batch) {
+  const at::NoGradGuard no_grad;
+  const PackInputs inputs = pack_inputs(examples, batch, at::kCPU);
+  return pack_loss(model.llama(), inputs, model.forward_options(), 1).nll;
+}
+
+// A run over the golden rows: 10 steps of two packs, in several epochs.
+TrainerConfig run_config(const std::string& output) {
+  TrainerConfig config;
+  config.output = output;
+  config.length = {.steps = 10, .packs = 20, .tokens = 1};
+  config.packs_per_step = 2;
+  config.optimizer.lr = 1e-3;
+  config.schedule.warmup_steps = 2;
+  config.quiet = true;
+  config.identity = {{"seed", "0"}};
+  return config;
+}
+
+PackStream packs_of(const std::vector<Example>& examples) {
+  std::vector<std::int64_t> lengths;
+  for (const Example& example : examples) lengths.push_back(length_of(example));
+  return PackStream(PackPlan(lengths, {.capacity = 256, .window = 16, .seed = 1}));
+}
+
+std::string folder_bytes(const std::string& folder) {
+  std::map<std::string, std::string> files;
+  for (const auto& entry : std::filesystem::directory_iterator(folder))
+    files[entry.path().filename()] = read_file(entry.path());
+  std::string bytes;
+  for (const auto& [name, content] : files) bytes += name + "\n" + content + "\n";
+  return bytes;
+}
+
+TunedModelOptions tuned(bool lora, double dropout) {
+  TunedModelOptions options{.folder = kGoldenModel, .lora = lora};
+  options.lora_config.rank = 4;
+  options.lora_config.dropout = dropout;
+  return options;
+}
+
+}  // namespace
+
+TEST_CASE("packed loss equals the loss of the rows one by one") {
+  const std::vector<Example> examples = read_golden_case("lora").examples;
+  TunedModel model(golden_model(true), Runtime{});
+  const at::Tensor packed = nll_of(model, examples, pack_of(examples, {0, 1, 2, 3, 4}));
+  std::vector<at::Tensor> apart;
+  for (std::int64_t row = 0; row < 5; ++row)
+    apart.push_back(nll_of(model, examples, pack_of(examples, {row})));
+  CHECK(at::allclose(packed, at::cat(apart), 1e-5, 1e-5));
+}
+
+TEST_CASE("packing does not leak: another row's content changes no other row's loss at all") {
+  std::vector<Example> examples = read_golden_case("lora").examples;
+  TunedModel model(golden_model(true), Runtime{});
+  const Batch batch = pack_of(examples, {0, 1, 2});
+  const at::Tensor before = nll_of(model, examples, batch);
+  std::vector<Example> changed = examples;
+  for (std::int32_t& id : changed[1].input_ids) id = (id + 17) % 300;
+  const at::Tensor after = nll_of(model, changed, batch);
+  const auto trained = [&](std::size_t row) {
+    return std::ranges::count_if(examples[row].weight, [](float w) { return w > 0; });
+  };
+  const std::int64_t second = trained(0), third = second + trained(1);
+  CHECK(at::equal(before.slice(0, 0, second), after.slice(0, 0, second)));
+  CHECK(at::equal(before.slice(0, third), after.slice(0, third)));
+  CHECK_FALSE(at::equal(before.slice(0, second, third), after.slice(0, second, third)));
+}
+
+TEST_CASE("accumulated packs give the loss and gradient of one big pack") {
+  const std::vector<Example> examples = read_golden_case("lora").examples;
+  const TempFolder folder;
+  const auto one_step = [&](const std::vector<Batch>& packs) {
+    TunedModel model(golden_model(true), Runtime{});
+    Trainer trainer(run_config(folder.path()), model, examples, no_packs());
+    return trainer.train_step(packs);
+  };
+  // The packs have very different numbers of trained tokens: a mean of means would differ.
+  const StepReport whole = one_step({pack_of(examples, {0, 1, 2, 3, 4, 5})});
+  const StepReport parts =
+      one_step({pack_of(examples, {0}), pack_of(examples, {1, 2, 3, 4}), pack_of(examples, {5})});
+  CHECK(parts.loss.mean() == Approx(whole.loss.mean()).epsilon(1e-6));
+  CHECK(parts.gradient_norm == Approx(whole.gradient_norm).epsilon(1e-5));
+  CHECK(parts.tokens == whole.tokens);
+}
+
+TEST_CASE("losses by span type add up to the loss") {
+  std::vector<Example> examples = read_golden_case("lora").examples;
+  for (std::size_t i = 0; i < examples[0].size(); ++i) {
+    examples[0].span_type[i] =
+        static_cast<std::int8_t>(i % 2 == 0 ? SpanType::kReflection : SpanType::kOutput);
+    examples[0].weight[i] = i > 3;
+  }
+  examples[0].span_type.back() = -1;  // the end of the turn
+  TunedModel model(golden_model(true), Runtime{});
+  const PackInputs inputs = pack_inputs(examples, pack_of(examples, {0}), at::kCPU);
+  LossSums sums;
+  sums.add(inputs, nll_of(model, examples, pack_of(examples, {0})));
+  double total = 0;
+  for (const double nll : sums.nll) total += nll;
+  CHECK(total == Approx(sums.weighted));
+  CHECK(sums.trained_tokens() == length_of(examples[0]) - 4);
+}
+
+TEST_CASE("an interrupted run ends with the bytes of an undisturbed one") {
+  const bool lora = GENERATE(true, false);
+  const double dropout = lora ? GENERATE(0.0, 0.1) : 0.0;
+  const at::ScalarType dtype = GENERATE(at::kFloat, at::kBFloat16);
+  CAPTURE(lora, dropout, c10::toString(dtype));
+  const std::vector<Example> examples = read_golden_case("lora").examples;
+  const Runtime runtime{dtype, at::kCPU};
+  const TempFolder whole, parts;
+  const auto result_of = [&](TunedModel& model, Trainer& trainer, const TempFolder& folder) {
+    trainer.save();
+    model.write(folder / "checkpoints/step-10", at::kFloat);
+    return folder_bytes(folder / "checkpoints/step-10");
+  };
+
+  TunedModel undisturbed(tuned(lora, dropout), runtime);
+  Trainer straight(run_config(whole.path()), undisturbed, examples, packs_of(examples));
+  REQUIRE(straight.run() == 0);
+
+  {
+    TunedModel model(tuned(lora, dropout), runtime);
+    Trainer trainer(run_config(parts.path()), model, examples, packs_of(examples));
+    trainer.run_steps(4);
+    trainer.save();
+    trainer.run_steps(2);  // lost: never saved
+  }
+  TunedModel model(tuned(lora, dropout), runtime);
+  Trainer trainer(run_config(parts.path()), model, examples, packs_of(examples));
+  REQUIRE(trainer.resume());
+  REQUIRE(trainer.state().step == 4);
+  REQUIRE(trainer.run() == 0);
+  CHECK(result_of(model, trainer, parts) == result_of(undisturbed, straight, whole));
+}
+
+TEST_CASE("a loss that is not finite skips the step, and too many in a row end the run") {
+  const std::vector<Example> examples = read_golden_case("lora").examples;
+  const TempFolder folder;
+  TunedModel model(golden_model(true), Runtime{});
+  TrainerConfig config = run_config(folder.path());
+  config.optimizer.lr = 1e30;
+  config.max_skipped_steps = 3;
+  config.schedule = {.type = "constant", .warmup_ratio = 0};
+  Trainer trainer(config, model, examples, packs_of(examples));
+  REQUIRE_THROWS_WITH(trainer.run(),
+                      Catch::Contains("3 steps in a row") && Catch::Contains("row-"));
+  CHECK(trainer.state().skipped_steps == 3);
+  CHECK(trainer.state().step == 4);
+}
