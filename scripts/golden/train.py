@@ -130,7 +130,7 @@ def main():
              for n, p in model.named_parameters() if p.requires_grad}
     save_file(final, os.path.join(out, "lora_final.safetensors"))
 
-    hyper["clip"] = 9.0
+    hyper |= {"clip": 9.0, "lr": 5e-4}
     model = load()
     steps = make_steps(generator, model.config.vocab_size)
     curve = run(model, steps, hyper)

@@ -48,8 +48,8 @@ TEST_CASE("weighted cross-entropy and its gradients equal those over all logits 
         Approx(expected.item<double>()).epsilon(1e-6));
   (loss.sum * 0.25).backward();
   (expected * 0.25).backward();
-  CHECK(relative_difference(chunked.hidden.grad(), naive.hidden.grad()) < 1e-5);
-  CHECK(relative_difference(chunked.lm_head.grad(), naive.lm_head.grad()) < 1e-5);
+  CHECK(relative_difference(chunked.hidden.grad(), naive.hidden.grad()) < 3e-5);
+  CHECK(relative_difference(chunked.lm_head.grad(), naive.lm_head.grad()) < 3e-5);
 }
 
 TEST_CASE("a frozen output matrix gets no gradient and the hidden states the same one") {
