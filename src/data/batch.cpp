@@ -189,24 +189,29 @@ std::vector<Batch> pack(const std::vector<std::int64_t>& lengths,
   std::stable_sort(places.begin(), places.end(),
                    [&](auto a, auto b) { return length_at(a) > length_at(b); });
 
-  std::vector<std::vector<std::size_t>> packs;
-  std::set<std::pair<std::int64_t, std::size_t>> room;  // free tokens and pack
-  for (const std::size_t place : places) {
+  std::int64_t total = 0;
+  for (std::size_t place = 0; place < order.size(); ++place) {
     const std::int64_t length = length_at(place);
     if (length < 1 || length > capacity) {
       fail("pack", "row {} has {} tokens, a pack holds 1 to {}; leave it out or raise the length",
            order[place], length, capacity);
     }
-    const auto tightest = room.lower_bound({length, 0});
-    const bool fits = tightest != room.end();
-    const auto [free, index] = fits ? *tightest : std::pair(capacity, packs.size());
-    if (fits) {
-      room.erase(tightest);
-    } else {
+    total += length;
+  }
+  std::vector<std::vector<std::size_t>> packs(
+      static_cast<std::size_t>((total + capacity - 1) / capacity));
+  std::set<std::pair<std::int64_t, std::size_t>> room;  // free tokens and pack
+  for (std::size_t index = 0; index < packs.size(); ++index) room.insert({capacity, index});
+  for (const std::size_t place : places) {
+    const std::int64_t length = length_at(place);
+    if (room.rbegin()->first < length) {
+      room.insert({capacity, packs.size()});
       packs.emplace_back();
     }
+    const auto [free, index] = *room.rbegin();
+    room.erase(std::prev(room.end()));
     packs[index].push_back(place);
-    if (free > length) room.insert({free - length, index});
+    room.insert({free - length, index});
   }
 
   for (auto& rows : packs) std::sort(rows.begin(), rows.end());

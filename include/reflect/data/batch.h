@@ -54,8 +54,10 @@ struct Batch {
   std::int64_t tokens() const { return offsets.empty() ? 0 : offsets.back(); }
 };
 
-// Best-fit-decreasing packing of `lengths` into packs of at most `capacity` tokens; rows that do
-// not fit are an Error. Deterministic; packs come in order of their first row in `order`.
+// Packs rows of `lengths` into packs of at most `capacity` tokens: the longest row left goes into
+// the emptiest pack, so that every pack mixes long rows and short ones and all are filled alike.
+// Rows that do not fit are an Error. Deterministic; packs come in order of their first row in
+// `order`.
 std::vector<Batch> pack(const std::vector<std::int64_t>& lengths,
                         const std::vector<std::int64_t>& order, std::int64_t capacity);
 
