@@ -5,6 +5,7 @@
 
 #include "reflect/base/error.h"
 #include "reflect/base/hash.h"
+#include "reflect/base/white_space.h"
 
 namespace reflect {
 namespace {
@@ -37,10 +38,8 @@ class Row {
   // The text of a field that must be a string.
   std::string text(const char* name) const { return text_of(left_.at(name), name); }
   std::string take_text(const char* name) {
-    if (!has(name)) return (left_.erase(name), std::string());
-    std::string value = text(name);
-    left_.erase(name);
-    return value;
+    const Json value = take(name);
+    return value.is_null() ? std::string() : text_of(value, name);
   }
   Json take_object(const char* name) {
     Json value = take(name);
@@ -60,12 +59,6 @@ class Row {
   Json left_;
   const std::string& where_;
 };
-
-std::string_view trimmed(std::string_view text) {
-  const auto begin = text.find_first_not_of(" \t\r\n");
-  if (begin == text.npos) return {};
-  return text.substr(begin, text.find_last_not_of(" \t\r\n") + 1 - begin);
-}
 
 // Text as it is; a number or a truth value in its JSON spelling.
 std::string spelled(const Row& row, const char* name) {

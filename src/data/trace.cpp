@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "reflect/base/error.h"
+#include "reflect/base/white_space.h"
 
 namespace reflect {
 namespace {
@@ -15,7 +16,6 @@ constexpr std::array<std::string_view, 4> kProofNames = {"none", "executed", "an
 constexpr std::array<std::string_view, 8> kIssueNames = {
     "no_thinking",   "no_output",    "unclosed_tag", "unopened_tag",
     "wrong_nesting", "repeated_tag", "empty_tag",    "text_outside_tags"};
-constexpr std::string_view kWhiteSpace = " \t\n\v\f\r";
 
 template <class Enum, std::size_t N>
 std::optional<Enum> value_named(const std::array<std::string_view, N>& names,
@@ -23,12 +23,6 @@ std::optional<Enum> value_named(const std::array<std::string_view, N>& names,
   const auto found = std::find(names.begin(), names.end(), name);
   if (found == names.end()) return std::nullopt;
   return static_cast<Enum>(found - names.begin());
-}
-
-std::string_view trimmed(std::string_view text) {
-  const std::size_t begin = text.find_first_not_of(kWhiteSpace);
-  if (begin == text.npos) return {};
-  return text.substr(begin, text.find_last_not_of(kWhiteSpace) + 1 - begin);
 }
 
 enum class Section { kThinking, kReflection, kOutput };

@@ -5,18 +5,11 @@
 #include <utility>
 
 #include "reflect/base/error.h"
+#include "reflect/base/white_space.h"
 #include "reflect/tasks/rational.h"
 
 namespace reflect {
 namespace {
-
-constexpr std::string_view kWhiteSpace = " \t\n\v\f\r";
-
-std::string_view trimmed(std::string_view text) {
-  const std::size_t begin = text.find_first_not_of(kWhiteSpace);
-  if (begin == text.npos) return {};
-  return text.substr(begin, text.find_last_not_of(kWhiteSpace) + 1 - begin);
-}
 
 bool is_letter(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
@@ -151,7 +144,7 @@ std::optional<Rational> scaled_by_units(std::string_view text, Rational value) {
     }
     text = text.substr(end);
     if (text == "." || text == "²" || text == "³") return value;
-    if (!text.empty() && kWhiteSpace.find(text[0]) == kWhiteSpace.npos) return std::nullopt;
+    if (!text.empty() && !is_white_space(text[0])) return std::nullopt;
     text = trimmed(text);
   }
   return value;
@@ -197,7 +190,7 @@ char choice_of(std::string_view text) {
     return 0;
   }
   text.remove_prefix(1);
-  if (!text.empty() && kWhiteSpace.find(text[0]) == kWhiteSpace.npos) return 0;
+  if (!text.empty() && !is_white_space(text[0])) return 0;
   for (std::size_t i = 0; i + 2 < text.size(); ++i) {
     const bool bracketed =
         (text[i] == '(' && text[i + 2] == ')') || (text[i] == '[' && text[i + 2] == ']');
@@ -209,8 +202,7 @@ char choice_of(std::string_view text) {
 std::string single_spaced(std::string_view text) {
   std::string result;
   for (const char c : trimmed(text)) {
-    const bool space = kWhiteSpace.find(c) != kWhiteSpace.npos;
-    if (!space) {
+    if (!is_white_space(c)) {
       result += c;
     } else if (!result.ends_with(' ')) {
       result += ' ';
