@@ -11,24 +11,31 @@
 
 namespace reflect {
 
-Json identity_of(const TrainConfig& config, const TrainingData& data, const Runtime& runtime) {
+TrainConfig resolved(const TrainConfig& config, const TrainingData& data, const Runtime& runtime) {
+  TrainConfig result = config;
+  result.loss.preset = data.preset;
+  result.runtime.dtype = name_of_dtype(runtime.dtype);
+  return result;
+}
+
+Json identity_of(TrainConfig config, const TrainingData& data) {
   static const std::vector<std::string> kFree = {
       "model",   "train",  "output",     "adapter", "save_every",        "keep_checkpoints",
       "explain", "device", "save_dtype", "threads", "max_skipped_steps", "log-level",
       "quiet"};
-  TrainConfig resolved = config;
-  resolved.loss.preset = data.preset;
-  resolved.runtime.dtype = name_of_dtype(runtime.dtype);
   Json identity;
-  for (const Field& field : fields_of(resolved))
+  for (const Field& field : fields_of(config))
     if (std::ranges::find(kFree, field.path) == kFree.end()) identity[field.path] = text_of(field);
   identity["hash of rows"] = data.hash;
   identity["hash of config.json"] = content_hash(read_file(config.model + "/config.json"));
+  if (!config.adapter.empty())
+    identity["hash of adapter"] =
+        content_hash(read_file(config.adapter + "/adapter_model.safetensors"));
   return identity;
 }
 
-RunFolder::RunFolder(const TrainConfig& config, const TrainingData& data, Json identity)
-    : config_(config), record_path_(config.output + "/run.json") {
+RunFolder::RunFolder(TrainConfig config, const TrainingData& data, Json identity)
+    : config_(std::move(config)), record_path_(config_.output + "/run.json") {
   record_ = {
       {"finished", false},
       {"run", std::move(identity)},

@@ -9,13 +9,17 @@
 
 namespace reflect {
 
-// What two runs must share for one to go on from the other's checkpoint: every setting that the
-// result depends on, and the contents of rows and model rather than their paths.
-Json identity_of(const TrainConfig& config, const TrainingData& data, const Runtime& runtime);
+// The configuration with every "auto" replaced by what it came to.
+TrainConfig resolved(const TrainConfig& config, const TrainingData& data, const Runtime& runtime);
+
+// What two runs must share for one to go on from the other's checkpoint: every (resolved) setting
+// that the result depends on, and the contents of rows and model rather than their paths.
+Json identity_of(TrainConfig config, const TrainingData& data);
 
 class RunFolder {
  public:
-  RunFolder(const TrainConfig& config, const TrainingData& data, Json identity);
+  // `config` resolved.
+  RunFolder(TrainConfig config, const TrainingData& data, Json identity);
 
   // Whether the result of this very run is there already; Error when another run's is.
   bool finished() const;

@@ -25,6 +25,7 @@ void check(const TrainConfig& config) {
   require(config.packing.window > 0, "packing.window", "must be at least 1");
   require(config.max_steps > 0 || config.max_tokens > 0 || config.epochs > 0, "epochs",
           "must be at least 1 where neither max_steps nor max_tokens is given");
+  require(config.max_skipped_steps > 0, "max_skipped_steps", "must be at least 1");
   require(config.keep_checkpoints > 0, "keep_checkpoints", "must be at least 1");
   require(config.init == "checkpoint" || config.method == "full", "init",
           "random needs --method full: random weights stay random under an adapter");
@@ -121,8 +122,9 @@ ExitCode train(const TrainConfig& config) {
     explain(std::cout, {data, plan.epoch(0), chat, *tokenizer}, config.explain);
     return ExitCode::kDone;
   }
-  const Json identity = identity_of(config, data, runtime);
-  RunFolder folder(config, data, identity);
+  const TrainConfig settled = resolved(config, data, runtime);
+  const Json identity = identity_of(settled, data);
+  RunFolder folder(settled, data, identity);
   if (folder.finished()) {
     spdlog::info("{} is finished already", config.output);
     return ExitCode::kDone;

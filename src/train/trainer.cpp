@@ -185,8 +185,8 @@ void Trainer::log(const StepReport& report, double seconds) {
                    {"epoch", state_.position.epoch},
                    {"peak_rss_mib", peak_rss_mib()}});
   progress_->update(state_.tokens - tokens_at_start_,
-                    fmt::format("step {}/{} loss {:.4f} {:.0f} tokens/s", state_.step,
-                                config_.length.steps, report.loss.mean(), rate));
+                    fmt::format("step {}/{}, loss {:.4f}", state_.step, config_.length.steps,
+                                report.loss.mean()));
 }
 
 }  // namespace reflect

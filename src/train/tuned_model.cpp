@@ -3,7 +3,9 @@
 #include <ATen/core/grad_mode.h>
 
 #include <filesystem>
+#include <nlohmann/json.hpp>
 
+#include "reflect/base/file.h"
 #include "reflect/model/safetensors.h"
 #include "reflect/train/optimizer.h"
 
@@ -12,14 +14,22 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Everything of a checkpoint folder that is not weights.
+// The folder's config.json, saying the type that its weights now have.
+void write_config(const std::string& from, const std::string& to, at::ScalarType dtype) {
+  auto config = nlohmann::ordered_json::parse(read_file(from + "/config.json"));
+  config[config.contains("torch_dtype") ? "torch_dtype" : "dtype"] =
+      dtype == at::kFloat ? "float32" : "bfloat16";
+  write_file_atomic(to + "/config.json", config.dump(2) + "\n");
+}
+
+// Tokenizer, chat template, generation settings: all of a checkpoint folder but config and weights.
 void copy_companions(const std::string& from, const std::string& to) {
   for (const auto& entry : fs::directory_iterator(from)) {
     const std::string name = entry.path().filename();
     const bool text = name.ends_with(".json") || name.ends_with(".model") ||
                       name.ends_with(".jinja") || name.ends_with(".txt");
-    const bool index = name.ends_with(".index.json");
-    if (entry.is_regular_file() && text && !index) fs::copy_file(entry.path(), fs::path(to) / name);
+    const bool other = name.ends_with(".index.json") || name == "config.json";
+    if (entry.is_regular_file() && text && !other) fs::copy_file(entry.path(), fs::path(to) / name);
   }
 }
 
@@ -64,6 +74,7 @@ void TunedModel::write(const std::string& folder, at::ScalarType dtype) const {
     tensors.push_back(
         {parameter.name, parameters_->view(parameters_->values(), parameter).to(dtype)});
   write_safetensors(folder + "/model.safetensors", tensors);
+  write_config(folder_, folder, dtype);
   copy_companions(folder_, folder);
 }
 

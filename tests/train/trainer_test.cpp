@@ -2,8 +2,10 @@
 
 #include <ATen/Functions.h>
 #include <ATen/core/grad_mode.h>
+#include <sys/resource.h>
 
 #include <catch2/catch.hpp>
+#include <csignal>
 #include <filesystem>
 
 #include "golden_case.h"
@@ -49,6 +51,24 @@ PackStream packs_of(const std::vector<Example>& examples) {
   for (const Example& example : examples) lengths.push_back(length_of(example));
   return PackStream(PackPlan(lengths, {.capacity = 256, .window = 16, .seed = 1}));
 }
+
+// While it lives, a file that grows beyond `bytes` gives an error, as a full disk does.
+class FileSizeLimit {
+ public:
+  explicit FileSizeLimit(rlim_t bytes) {
+    std::signal(SIGXFSZ, SIG_IGN);
+    getrlimit(RLIMIT_FSIZE, &before_);
+    const rlimit limit{bytes, before_.rlim_max};
+    setrlimit(RLIMIT_FSIZE, &limit);
+  }
+  ~FileSizeLimit() {
+    setrlimit(RLIMIT_FSIZE, &before_);
+    std::signal(SIGXFSZ, SIG_DFL);
+  }
+
+ private:
+  rlimit before_{};
+};
 
 std::string folder_bytes(const std::string& folder) {
   std::map<std::string, std::string> files;
@@ -160,6 +180,25 @@ TEST_CASE("an interrupted run ends with the bytes of an undisturbed one") {
   REQUIRE(trainer.state().step == 4);
   REQUIRE(trainer.run() == 0);
   CHECK(result_of(trainer, parts) == result_of(straight, whole));
+}
+
+TEST_CASE("a full disk at save is a clear error and the last good checkpoint stays") {
+  const std::vector<Example> examples = read_golden_case("lora").examples;
+  const TempFolder folder;
+  TunedModel model(tuned(true, 0), Runtime{});
+  Trainer trainer(run_config(folder.path()), model, examples, packs_of(examples));
+  trainer.run_steps(2);
+  trainer.save();
+  trainer.run_steps(1);
+  {
+    const FileSizeLimit limit(20000);
+    REQUIRE_THROWS_WITH(trainer.save(), Catch::Contains("step 3 could not be saved") &&
+                                            Catch::Contains("last good checkpoint"));
+  }
+  TunedModel fresh(tuned(true, 0), Runtime{});
+  Trainer next(run_config(folder.path()), fresh, examples, packs_of(examples));
+  REQUIRE(next.resume());
+  CHECK(next.state().step == 2);
 }
 
 TEST_CASE("a loss that is not finite skips the step, and too many in a row end the run") {

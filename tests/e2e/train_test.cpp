@@ -1,0 +1,200 @@
+// reflect-train on the small golden model: outputs, resuming after every kind of end, and what it
+// says to mistakes.
+#include <catch2/catch.hpp>
+#include <chrono>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <sstream>
+#include <thread>
+
+#include "e2e/run_tool.h"
+#include "reflect/data/record.h"
+#include "reflect/model/llama.h"
+
+namespace reflect {
+namespace {
+
+namespace fs = std::filesystem;
+using Arguments = std::vector<std::string>;
+
+const std::string kModel = REFLECT_SOURCE_DIR "/tests/golden/model/llama3";
+
+std::string trace_rows(int count) {
+  std::string text;
+  for (int i = 0; i < count; ++i) {
+    const std::string a = std::to_string(i % 7), b = std::to_string(i / 7);
+    TraceBuilder trace;
+    trace.error(a + " + " + b + " = 99.", 1, Proof::kExecuted);
+    trace.reflection("That cannot be.", 1);
+    trace.correction(" " + std::to_string(i % 7 + i / 7), 1);
+    trace.output(std::to_string(i % 7 + i / 7));
+    Record record;
+    record.id = "row-" + std::to_string(i);
+    record.messages = {{"user", "What is " + a + " + " + b + "?"}};
+    record.response = trace.text();
+    record.spans = trace.spans();
+    record.lineage = {{"system_prompt_hash", "abc"}};
+    text += json_of(record).dump() + "\n";
+  }
+  return text;
+}
+
+struct Workplace {
+  TempFolder folder;
+  std::string rows = folder / "rows.jsonl";
+  std::string run = folder / "run";
+
+  Workplace() { write_file_atomic(rows, trace_rows(30)); }
+
+  // Ten steps of two packs.
+  Arguments arguments(const Arguments& more = {}, const std::string& output = "") const {
+    Arguments all = {"--model",  kModel,
+                     "--train",  rows,
+                     "--output", output.empty() ? run : output,
+                     "--quiet",  "--threads",
+                     "1",        "--dtype",
+                     "fp32",     "--max_steps",
+                     "10",       "--gradient_accumulation_steps",
+                     "2",        "--packing.capacity",
+                     "512",      "--lora.dropout",
+                     "0.1"};
+    all.insert(all.end(), more.begin(), more.end());
+    return all;
+  }
+};
+
+std::vector<Json> metrics_of(const std::string& run) {
+  std::vector<Json> lines;
+  std::istringstream text(read_file(run + "/metrics.jsonl"));
+  for (std::string line; std::getline(text, line);) lines.push_back(Json::parse(line));
+  return lines;
+}
+
+// Waits until the run has logged `steps` steps.
+void wait_for_steps(const std::string& run, std::size_t steps) {
+  for (int i = 0; i < 3000; ++i) {
+    if (fs::exists(run + "/metrics.jsonl") && metrics_of(run).size() >= steps) return;
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  }
+  FAIL("no " << steps << " steps within a minute");
+}
+
+}  // namespace
+
+TEST_CASE("reflect-train writes an adapter and an account of the run") {
+  const Workplace place;
+  const ToolResult result = run_tool("reflect-train", place.arguments());
+  INFO(result.err);
+  REQUIRE(result.exit_code == 0);
+  CHECK(fs::exists(place.run + "/config.yaml"));
+  const LlamaConfig config = read_llama_config(kModel);
+  CHECK(read_adapter(place.run + "/adapter", config).config.rank == 16);
+
+  const std::vector<Json> metrics = metrics_of(place.run);
+  REQUIRE(metrics.size() == 10);
+  for (std::size_t i = 0; i < metrics.size(); ++i) CHECK(metrics[i]["step"] == i + 1);
+  CHECK(metrics.back()["loss"] < metrics.front()["loss"]);
+  CHECK(metrics[0]["loss_by_span"].contains("reflection"));
+  CHECK_FALSE(metrics[0]["loss_by_span"].contains("error"));
+
+  const Json record = Json::parse(read_file(place.run + "/run.json"));
+  CHECK(record["finished"] == true);
+  CHECK(record["rows"]["trained"] == 30);
+  CHECK(record["system_prompt_hashes"]["abc"] == 30);
+
+  const ToolResult again = run_tool("reflect-train", place.arguments());
+  CHECK(again.exit_code == 0);
+  CHECK_THAT(again.err, Catch::Contains("finished already"));
+}
+
+TEST_CASE("a run that was killed or asked to stop ends with the bytes of an undisturbed one") {
+  const Workplace place;
+  const std::string undisturbed = place.folder / "undisturbed";
+  REQUIRE(run_tool("reflect-train", place.arguments({}, undisturbed)).exit_code == 0);
+  const int signal = GENERATE(SIGKILL, SIGTERM, SIGUSR1);
+  CAPTURE(signal);
+  const Arguments arguments = place.arguments({"--save_every", "3"});
+  Tool tool("reflect-train", arguments);
+  wait_for_steps(place.run, 5);
+  tool.send(signal);
+  const ToolResult stopped = tool.wait();
+  if (stopped.exit_code != 0) CHECK(stopped.exit_code == 128 + signal);
+
+  const ToolResult resumed = run_tool("reflect-train", arguments);
+  INFO(resumed.err);
+  REQUIRE(resumed.exit_code == 0);
+  for (const char* file : {"/adapter/adapter_model.safetensors", "/adapter/adapter_config.json"})
+    CHECK(read_file(place.run + file) == read_file(undisturbed + file));
+  CHECK(metrics_of(place.run).size() == 10);
+}
+
+TEST_CASE("full fine-tuning writes a checkpoint that loads, in the type asked for") {
+  const Workplace place;
+  const ToolResult result =
+      run_tool("reflect-train",
+               place.arguments({"--method", "full", "--save_dtype", "bf16", "--lora.dropout", "0",
+                                "--max_steps", "2", "--init", "random"}));
+  INFO(result.err);
+  REQUIRE(result.exit_code == 0);
+  const std::string folder = place.run + "/model";
+  CHECK(read_llama_config(folder).torch_dtype == "bfloat16");
+  CHECK(Checkpoint(folder).view("model.norm.weight").scalar_type() == at::kBFloat16);
+  CHECK_NOTHROW(load_llama(folder, Runtime{}));
+  CHECK(read_file(folder + "/tokenizer.json") == read_file(kModel + "/tokenizer.json"));
+}
+
+TEST_CASE("a changed setting or changed rows do not resume a run") {
+  const Workplace place;
+  REQUIRE(run_tool("reflect-train", place.arguments({"--max_steps", "2"})).exit_code == 0);
+  const ToolResult other =
+      run_tool("reflect-train", place.arguments({"--max_steps", "2", "--optimizer.lr", "0.5"}));
+  CHECK(other.exit_code == 2);
+  CHECK_THAT(other.err, Catch::Contains("optimizer.lr") && Catch::Contains("0.5"));
+  write_file_atomic(place.rows, trace_rows(29));
+  const ToolResult rows = run_tool("reflect-train", place.arguments({"--max_steps", "2"}));
+  CHECK(rows.exit_code == 2);
+  CHECK_THAT(rows.err, Catch::Contains("hash of rows"));
+}
+
+TEST_CASE("--explain shows rows token by token and trains nothing") {
+  const Workplace place;
+  const ToolResult result = run_tool("reflect-train", place.arguments({"--explain", "2"}));
+  INFO(result.err);
+  REQUIRE(result.exit_code == 0);
+  CHECK_THAT(result.out, Catch::Contains("=== pack 0") && Catch::Contains("assistant  error") &&
+                             Catch::Contains("assistant  reflection"));
+  std::size_t rows = 0;
+  for (std::size_t at = result.out.find("--- row"); at != std::string::npos;
+       at = result.out.find("--- row", at + 1))
+    ++rows;
+  CHECK(rows == 2);
+  CHECK_FALSE(fs::exists(place.run));
+}
+
+TEST_CASE("reflect-train refuses what it cannot do, in one line") {
+  const Workplace place;
+  struct Mistake {
+    Arguments more;
+    int exit_code;
+    std::string text;
+  };
+  const std::vector<Mistake> mistakes = {
+      {{"--model", place.folder / "nothing"}, 1, "nothing"},
+      {{"--train", place.folder / "nothing.jsonl"}, 1, "nothing.jsonl"},
+      {{"--template", "nonsense"}, 2, "known"},
+      {{"--method", "qlora"}, 2, "qlora"},
+      {{"--init", "random"}, 2, "--method full"},
+      {{"--lora.targets", "z_proj"}, 2, "z_proj"},
+      {{"--max_seq_length", "100000"}, 2, "window"},
+      {{"--packing.capacity", "16"}, 2, "capacity"},
+      {{"--optimizer.learning_rate", "1"}, 2, "unknown flag"},
+  };
+  for (const Mistake& mistake : mistakes) {
+    const ToolResult result = run_tool("reflect-train", place.arguments(mistake.more));
+    CAPTURE(mistake.more, result.err);
+    CHECK(result.exit_code == mistake.exit_code);
+    CHECK_THAT(result.err, Catch::Contains(mistake.text));
+  }
+}
+
+}  // namespace reflect

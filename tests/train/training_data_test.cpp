@@ -1,0 +1,119 @@
+#include "reflect/train/training_data.h"
+
+#include <catch2/catch.hpp>
+
+#include "golden_case.h"
+#include "temp_folder.h"
+
+using namespace reflect;
+
+namespace {
+
+// A trace with a mistake, its reflection and its correction; `marked`: the mistake has a span.
+Json trace_row(int number, bool marked) {
+  TraceBuilder trace;
+  trace.thinking("Add.\n");
+  if (marked)
+    trace.error("2 + 2 = 5.", 1, Proof::kExecuted);
+  else
+    trace.thinking("2 + 2 = 5.");
+  trace.reflection("Off by one.", 1);
+  trace.correction("2 + 2 = 4.", 1);
+  trace.output("4");
+  Record record;
+  record.id = "row-" + std::to_string(number);
+  record.messages = {{"user", "What is 2 + 2?"}};
+  record.response = trace.text();
+  record.spans = trace.spans();
+  return json_of(record);
+}
+
+std::string write_rows(const TempFolder& folder, const std::vector<std::string>& lines) {
+  std::string text;
+  for (const std::string& line : lines) text += line + "\n";
+  write_file_atomic(folder / "rows.jsonl", text);
+  return folder / "rows.jsonl";
+}
+
+struct Loader {
+  std::unique_ptr<Tokenizer> tokenizer = load_tokenizer(kGoldenModel);
+  ChatTemplate chat = ChatTemplate::detect(kGoldenModel);
+  TrainingData load(const std::string& file, const std::string& preset = "auto", bool lora = true,
+                    std::int64_t max_seq_length = 512) const {
+    return load_training_data({{file}, preset, lora, max_seq_length}, chat, *tokenizer);
+  }
+};
+
+}  // namespace
+
+TEST_CASE("every row is trained on or counted with a reason") {
+  const TempFolder folder;
+  const std::string file = write_rows(
+      folder, {trace_row(1, true).dump(), "{not json", R"({"prompt": "a", "response": ""})",
+               R"({"prompt": "a", "response": ")" + std::string(900, 'x') + "\"}",
+               R"({"prompt": "a", "response": "b"})"});
+  const TrainingData data = Loader().load(file);
+  CHECK(data.rows == 5);
+  CHECK(data.examples.size() == 2);
+  CHECK(data.dropped == std::map<std::string, std::int64_t>{
+                            {"malformed", 1}, {"nothing_trained", 1}, {"too_long", 1}});
+}
+
+TEST_CASE("a file without a usable row is refused") {
+  const TempFolder folder;
+  const std::string file = write_rows(folder, {R"({"prompt": "a", "response": ""})"});
+  CHECK_THROWS_WITH(Loader().load(file), Catch::Contains("1 nothing_trained"));
+}
+
+TEST_CASE("mask_error refuses when over 5 % of the reflective rows have no error span") {
+  const TempFolder folder;
+  const Loader loader;
+  const auto with_unmarked = [&](int unmarked) {
+    std::vector<std::string> lines;
+    for (int i = 0; i < 40; ++i) lines.push_back(trace_row(i, i >= unmarked).dump());
+    return write_rows(folder, lines);
+  };
+  CHECK_NOTHROW(loader.load(with_unmarked(2), "mask_error"));
+  CHECK_THROWS_WITH(loader.load(with_unmarked(3), "mask_error"), Catch::Contains("3 of 40"));
+  CHECK_NOTHROW(loader.load(with_unmarked(3), "all"));
+  CHECK(loader.load(with_unmarked(40), "auto", /*lora=*/false).preset == "all");
+  CHECK(loader.load(with_unmarked(0), "auto", /*lora=*/false).preset == "mask_error");
+}
+
+TEST_CASE("the end-of-turn token is trained and BOS comes once") {
+  const TempFolder folder;
+  const Loader loader;
+  const std::string file =
+      write_rows(folder, {trace_row(1, true).dump(),
+                          R"({"prompt": "<|begin_of_text|>hi", "response": "<|eot_id|>"})"});
+  TrainingData data = loader.load(file);
+  REQUIRE(data.examples.size() == 2);
+  const std::int32_t bos = *loader.tokenizer->bos_id();
+  const std::int32_t end = *loader.tokenizer->special_id("<|eot_id|>");
+  for (const Example& example : data.examples) {
+    CHECK(std::ranges::count(example.input_ids, bos) == 1);
+    CHECK(example.input_ids.back() == end);
+    CHECK(example.weight.back() == 1);
+  }
+  CHECK_NOTHROW(check_examples(data.examples, loader.chat, *loader.tokenizer));
+
+  std::vector<Example> doubled = data.examples;
+  doubled[1].input_ids.insert(doubled[1].input_ids.begin(), bos);
+  doubled[1].weight.insert(doubled[1].weight.begin(), 0);
+  CHECK_THROWS_WITH(check_examples(doubled, loader.chat, *loader.tokenizer),
+                    Catch::Contains("BOS") && Catch::Contains(doubled[1].row_id));
+
+  std::vector<Example> endless = data.examples;
+  endless[0].weight.back() = 0;
+  CHECK_THROWS_WITH(check_examples(endless, loader.chat, *loader.tokenizer),
+                    Catch::Contains("row-1") && Catch::Contains("end-of-turn"));
+}
+
+TEST_CASE("the data's hash depends on ids and weights") {
+  const TempFolder folder;
+  const Loader loader;
+  const std::string file = write_rows(folder, {trace_row(1, true).dump()});
+  const std::string hash = loader.load(file).hash;
+  CHECK(loader.load(file).hash == hash);
+  CHECK(loader.load(file, "all").hash != hash);
+}
