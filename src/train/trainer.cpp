@@ -82,7 +82,7 @@ int Trainer::run() {
 }
 
 int Trainer::run_steps(std::int64_t count) {
-  metrics_.emplace(config_.output + "/metrics.jsonl", state_.step);
+  metrics_.emplace(config_.output + "/metrics.jsonl", state_.step + 1);
   progress_.emplace("train", "tokens", config_.length.tokens - state_.tokens, config_.quiet);
   tokens_at_start_ = state_.tokens;
   const std::int64_t end = std::min(state_.step + count, config_.length.steps);
