@@ -42,16 +42,25 @@ bool read_result(TextCursor& text, Execution& execution) {
   return number && text.at_end();
 }
 
-// "3 + 4 = 7", or "3 + ?" without a result.
-bool read_equation(std::string_view body, Execution& execution) {
+// "3 + ?": the whole text of an attempt.
+bool read_attempt(std::string_view body, Execution& execution) {
+  execution.values = {};
   TextCursor text(body);
-  if (!read_left_side(text, execution)) return false;
-  const bool known = execution.values[0] && execution.values[1];
-  return known ? text.take(" = ") && read_result(text, execution) : text.at_end();
+  return read_left_side(text, execution) && text.at_end() &&
+         !(execution.values[0] && execution.values[1]);
+}
+
+// "3 + 4 = 7"
+bool read_equation(std::string_view body, Execution& execution) {
+  execution.values = {};
+  TextCursor text(body);
+  return read_left_side(text, execution) && execution.values[0] && execution.values[1] &&
+         text.take(" = ") && read_result(text, execution);
 }
 
 // "7" after a `before` of "3 + 4 = ".
 bool read_short(std::string_view before, std::string_view body, Execution& execution) {
+  execution.values = {};
   TextCursor left(before);
   if (!read_left_side(left, execution) || !left.take(" = ") || !left.at_end()) return false;
   TextCursor right(body);
@@ -69,7 +78,7 @@ std::string EquationFamily::write(const Program& program, const Execution& execu
   const ProgramStep& step = program.steps.at(execution.step);
   std::string line = step.before;
   const std::string left = left_side(execution);
-  if (!execution.result) return line + left + step.after;
+  if (!execution.result) return line + left;
   if (line != left + " = ") {
     line += left;
     line += " = ";
@@ -81,15 +90,13 @@ std::string EquationFamily::write(const Program& program, const Execution& execu
 std::optional<Execution> EquationFamily::read(const Program& program, std::string_view line) const {
   for (std::size_t i = 0; i < program.steps.size(); ++i) {
     const ProgramStep& step = program.steps[i];
-    if (line.size() < step.before.size() + step.after.size() || !line.starts_with(step.before) ||
-        !line.ends_with(step.after)) {
-      continue;
-    }
-    const std::string_view body =
-        line.substr(step.before.size(), line.size() - step.before.size() - step.after.size());
+    if (!line.starts_with(step.before)) continue;
+    const std::string_view rest = line.substr(step.before.size());
     Execution execution{i, step.operation, step.operands, {}, {}};
+    if (read_attempt(rest, execution)) return execution;
+    if (!rest.ends_with(step.after)) continue;
+    const std::string_view body = rest.substr(0, rest.size() - step.after.size());
     if (read_equation(body, execution)) return execution;
-    execution = {i, step.operation, step.operands, {}, {}};
     if (read_short(step.before, body, execution)) return execution;
   }
   return std::nullopt;

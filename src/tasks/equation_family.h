@@ -5,9 +5,9 @@
 
 namespace reflect {
 
-// A line is `before`, the equation, `after`: "Ben has 3 + 4 = 7 apples.". Where `before` ends with
-// the equation's own left side ("3 * 4 = "), that side is not written twice. An operand that is not
-// known reads "?" and ends the equation before its "=".
+// A line is `before`, the equation, `after`: "Ben has 3 + 4 = 7 apples.". Where `before` is the
+// equation's own left side ("3 * 4 = "), that side is not written twice. An operand that is not
+// known reads "?", and there the line stops: "Ben has 3 + ?".
 class EquationFamily : public Family {
  public:
   std::string write(const Program& program, const Execution& execution) const override;

@@ -1,0 +1,32 @@
+// Text with {{field}} places that are filled in one pass: what is filled in is never expanded
+// again, and braces elsewhere stay as they are.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace reflect {
+
+using TemplateFields = std::vector<std::pair<std::string_view, std::string>>;
+
+class TextTemplate {
+ public:
+  TextTemplate() = default;
+  explicit TextTemplate(std::string_view text);
+
+  // A field that is not among `fields` is an Error that names it.
+  std::string fill(const TemplateFields& fields) const;
+  // The names of the places, in order.
+  std::vector<std::string_view> fields() const;
+
+ private:
+  struct Piece {
+    std::string text;
+    bool is_field;
+  };
+  std::vector<Piece> pieces_;
+};
+
+}  // namespace reflect

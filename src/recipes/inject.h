@@ -1,0 +1,53 @@
+// Writes solutions of executable problems with mistakes that are noticed and repaired.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "corruption.h"
+#include "reflect/data/trace.h"
+#include "reflect/recipes/recipe.h"
+
+namespace reflect {
+
+// The places that a wording of a mistake may fill: the equations and values of the wrong and the
+// right execution, the signs of their operations, and the equation of the step that came too late.
+std::vector<std::string> inject_fields();
+
+// A CorruptStep with its texts read once, for many traces.
+struct InjectPlan {
+  explicit InjectPlan(const CorruptStep& step);
+
+  double q;
+  double clean_fraction;
+  bool follow;
+  std::vector<ErrorKind> kinds;      // empty: by family
+  std::vector<double> notice_after;  // probability of noticing after so many further steps
+  std::array<const std::vector<TextTemplate>*, kErrorKinds> reflections{};
+};
+
+struct InjectedError {
+  int round;
+  ErrorKind kind;
+  std::size_t step;
+  std::size_t noticed_after;  // further steps between the mistake and its reflection
+};
+
+struct InjectedTrace {
+  std::string text;
+  std::vector<Span> spans;
+  std::vector<InjectedError> errors;
+};
+
+// Kinds that were drawn but did not fit the step or changed nothing, so that another was drawn.
+using RedrawCounts = std::array<std::int64_t, kErrorKinds>;
+
+// Spans: the error runs from the wrong step to the last step that builds on its value; a correction
+// holds the repaired step and all that had to be done again. Of a chain of `follow` attempts only
+// the first is an error: the others are the search that answers the reflection before them.
+InjectedTrace inject(const InjectPlan& plan, const Family& family, const Program& program,
+                     Random random, RedrawCounts& redrawn);
+
+}  // namespace reflect
