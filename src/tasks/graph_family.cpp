@@ -43,12 +43,12 @@ class GraphFamily : public Family {
   GraphConfig config_;
 };
 
-// " c: a+ b,"
+// " c:a c+b,": each piece joins a name with what it is asked for, so that it can be one token.
 std::string head_text(std::string_view name, std::string_view a, Operation operation,
                       std::string_view b) {
   std::string text = " ";
-  text.append(name).append(": ").append(a).append(sign_of(operation));
-  return text.append(" ").append(b).append(",");
+  text.append(name).append(":").append(a).append(" ").append(name);
+  return text.append(sign_of(operation)).append(b).append(",");
 }
 
 // " c=9"
@@ -126,12 +126,14 @@ std::string GraphFamily::write(const Program& program, const Execution& executio
   if (!execution.result) return line;
   line += value_text(program.names[a], *execution.values[0]);
   line += value_text(program.names[b], *execution.values[1]);
+  line.append(" ").append(std::to_string(execution.values[0]->number));
+  line.append(sign_of(execution.operation));
+  line.append(std::to_string(execution.values[1]->number));
   return line += value_text(name, *execution.result);
 }
 
-// Reads " c" and returns the quantity of that name.
+// Reads one letter and returns the quantity of that name.
 std::optional<std::size_t> read_name(TextCursor& text, const Program& program) {
-  if (!text.take(" ")) return std::nullopt;
   const std::optional<char> letter = text.character();
   if (!letter) return std::nullopt;
   const auto found = std::find_if(program.names.begin(), program.names.end(),
@@ -143,29 +145,42 @@ std::optional<std::size_t> read_name(TextCursor& text, const Program& program) {
 // Reads " c=9" for the quantity c.
 std::optional<StepValue> read_value(TextCursor& text, const Program& program,
                                     std::size_t quantity) {
-  if (read_name(text, program) != quantity || !text.take("=")) return std::nullopt;
+  if (!text.take(" ") || read_name(text, program) != quantity || !text.take("=")) {
+    return std::nullopt;
+  }
   const std::optional<std::int64_t> number = text.number();
   if (!number) return std::nullopt;
   return StepValue{*number, {}};
 }
 
-std::optional<Execution> GraphFamily::read(const Program& program, std::string_view line) const {
-  TextCursor text(line);
+// Reads " c:a c+b,".
+std::optional<Execution> read_head(TextCursor& text, const Program& program) {
+  if (!text.take(" ")) return std::nullopt;
   const std::optional<std::size_t> target = read_name(text, program);
   if (!target || program.is_given(*target) || !text.take(":")) return std::nullopt;
   const std::optional<std::size_t> a = read_name(text, program);
+  if (!a || !text.take(" ") || read_name(text, program) != target) return std::nullopt;
   const std::optional<char> sign = text.character();
   const std::optional<Operation> operation = sign ? operation_of_sign(*sign) : std::nullopt;
   const std::optional<std::size_t> b = read_name(text, program);
-  if (!a || !operation || !b || !text.take(",")) return std::nullopt;
+  if (!operation || !b || !text.take(",")) return std::nullopt;
+  return Execution{*target - program.given.size(), *operation, {*a, *b}, {}, {}};
+}
 
-  Execution execution{*target - program.given.size(), *operation, {*a, *b}, {}, {}};
-  if (text.at_end()) return execution;
-  execution.values = {read_value(text, program, *a), read_value(text, program, *b)};
-  execution.result = read_value(text, program, *target);
-  if (!execution.values[0] || !execution.values[1] || !execution.result || !text.at_end()) {
+std::optional<Execution> GraphFamily::read(const Program& program, std::string_view line) const {
+  TextCursor text(line);
+  std::optional<Execution> execution = read_head(text, program);
+  if (!execution || text.at_end()) return execution;
+  const auto [a, b] = execution->operands;
+  const std::optional<StepValue> left = read_value(text, program, a);
+  const std::optional<StepValue> right = read_value(text, program, b);
+  if (!left || !right || !text.take(" ") || text.number() != left->number ||
+      !text.take(sign_of(execution->operation)) || text.number() != right->number) {
     return std::nullopt;
   }
+  execution->values = {left, right};
+  execution->result = read_value(text, program, program.quantity_of(execution->step));
+  if (!execution->result || !text.at_end()) return std::nullopt;
   return execution;
 }
 

@@ -148,7 +148,9 @@ TEST_CASE("families and step counts are taken in turn") {
 
 TEST_CASE("the demo family is drawn as it is defined") {
   constexpr std::size_t kProblems = 4000;
-  const ProblemGenerator generator(config_of("graph", "6"), 5);
+  ProceduralConfig config = config_of("graph", "6");
+  config.graph = {11, 4, 4, "abcdefghijklmnopqrstuvwxyz", "+-*"};
+  const ProblemGenerator generator(config, 5);
   std::map<std::int64_t, int> constants;
   std::map<Operation, int> operators;
   int operand_pairs = 0, later_operands = 0, irrelevant = 0;

@@ -39,11 +39,11 @@ class Family {
 // Arithmetic modulo m over a shuffled dependency graph with operations that the answer does not
 // need.
 struct GraphConfig {
-  std::int64_t modulus = 11;
+  std::int64_t modulus = 7;
   std::int64_t constants = 4;
-  std::int64_t max_irrelevant = 4;
-  std::string letters = "abcdefghijklmnopqrstuvwxyz";
-  std::string operators = "+-*";
+  std::int64_t max_irrelevant = 2;
+  std::string letters = "abcdefghijklmn";
+  std::string operators = "+-";
 
   void visit(auto& v) {
     v("modulus", modulus, "All arithmetic is modulo this.");
