@@ -367,14 +367,16 @@ std::optional<std::string> worked_solution(const Record& record, Annotations ann
   const std::size_t line = answer_line(text);
   if (line == text.npos) return std::nullopt;
   std::string solution(trimmed(std::string_view(text).substr(0, line)));
-  if (annotations == Annotations::kKeep) return solution;
-  for (std::size_t begin = solution.find("<<"); begin != solution.npos;
-       begin = solution.find("<<", begin)) {
-    const std::size_t end = solution.find(">>", begin);
-    if (end == solution.npos) break;
-    solution.erase(begin, end + 2 - begin);
+  return annotations == Annotations::kKeep ? solution : without_annotations(std::move(solution));
+}
+
+std::string without_annotations(std::string text) {
+  for (std::size_t begin = text.find("<<"); begin != text.npos; begin = text.find("<<", begin)) {
+    const std::size_t end = text.find(">>", begin);
+    if (end == text.npos) break;
+    text.erase(begin, end + 2 - begin);
   }
-  return solution;
+  return text;
 }
 
 }  // namespace reflect

@@ -23,17 +23,6 @@ constexpr Maker kMakers[] = {
     {"sorting", [](const ProceduralConfig&) { return make_sorting_family(); }},
 };
 
-std::unique_ptr<Family> make_family(const std::string& name, const ProceduralConfig& config) {
-  for (const Maker& maker : kMakers) {
-    if (name == maker.name) return maker.make(config);
-  }
-  std::string known;
-  for (const std::string& each : family_names()) known += (known.empty() ? "" : ", ") + each;
-  const std::string nearest = nearest_name(name, family_names());
-  fail_usage("procedural.family", "unknown family '{}'{}; known: {}", name,
-             nearest.empty() ? "" : ", did you mean '" + nearest + "'?", known);
-}
-
 // "4" or "6-8" appended as numbers.
 void add_range(const std::string& text, std::vector<int>& numbers) {
   int low = 0;
@@ -51,6 +40,17 @@ void add_range(const std::string& text, std::vector<int>& numbers) {
 }
 
 }  // namespace
+
+std::unique_ptr<Family> make_family(const std::string& name, const ProceduralConfig& config) {
+  for (const Maker& maker : kMakers) {
+    if (name == maker.name) return maker.make(config);
+  }
+  std::string known;
+  for (const std::string& each : family_names()) known += (known.empty() ? "" : ", ") + each;
+  const std::string nearest = nearest_name(name, family_names());
+  fail_usage("procedural.family", "unknown family '{}'{}; known: {}", name,
+             nearest.empty() ? "" : ", did you mean '" + nearest + "'?", known);
+}
 
 std::vector<std::string> family_names() {
   std::vector<std::string> names;

@@ -205,3 +205,20 @@ TEST_CASE("a configuration that cannot be met is a usage error that says why") {
   division.graph.operators = "+/";
   CHECK(message_of(division).find("'/'") != std::string::npos);
 }
+
+TEST_CASE("a written expression becomes its program") {
+  const auto program = program_of_expression("((-9 - 5 - 0) - (4 + 3 + -5)) * (7 - -7 * 4)");
+  REQUIRE(program);
+  CHECK(program->answer == "-560");
+  CHECK(execute(*program).back().number == -560);
+  const auto family = make_family("arithmetic");
+  const auto known = all_known(*program);
+  CHECK(family->write(*program, carry_out(*program, 0, known)) == "-9 - 5 = -14");
+  CHECK(family->write(*program, carry_out(*program, 3, known)) == "4 + 3 + (-5) = 7 + (-5) = 2");
+  CHECK(program_of_expression("2 + 3 * 4")->answer == "14");
+  CHECK(program_of_expression("2 * 3 - 4 - 5")->answer == "-3");
+  for (const char* text : {"", "7", "3 +", "3 + (4", "3 + 4)", "7 / 2", "x + 1", "3 ++ 4"}) {
+    CHECK_FALSE(program_of_expression(text));
+  }
+  CHECK_FALSE(program_of_expression(std::string(100'000, '(') + "1 + 1"));
+}

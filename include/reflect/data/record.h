@@ -59,6 +59,9 @@ enum class Annotations { kKeep, kRemove };
 // calculator annotations <<...>>. Nothing for other rows.
 std::optional<std::string> worked_solution(const Record& record, Annotations annotations);
 
+// The text without its calculator annotations <<...>>.
+std::string without_annotations(std::string text);
+
 // A row that could not be read: kept with its place and reason.
 struct BadRow {
   std::size_t line;

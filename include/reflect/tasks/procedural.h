@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -70,6 +71,11 @@ struct ProceduralConfig {
 };
 
 std::vector<std::string> family_names();
+std::unique_ptr<Family> make_family(const std::string& name, const ProceduralConfig& config = {});
+
+// The arithmetic family's program of a written expression: integers, + - * /, brackets, signs of
+// numbers. Nothing where the text is none, has no operator, or a value that is not exact.
+std::optional<Program> program_of_expression(std::string_view text);
 
 // The families and step counts of a configuration; problem i takes them in turn.
 class ProblemGenerator {
