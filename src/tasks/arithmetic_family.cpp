@@ -1,4 +1,5 @@
 // Nested integer expressions, evaluated one operation at a time from the inside out.
+#include <algorithm>
 #include <cstdlib>
 
 #include "equation_family.h"
@@ -57,12 +58,18 @@ class ArithmeticFamily : public EquationFamily {
   int max_operations() const override { return 24; }
   bool infix() const override { return true; }
 
+  // Equal parts are drawn again, so that a line tells which step it is.
   Program make(Random& random, int operations) const override {
-    ExpressionBuilder builder;
-    const ExpressionPart whole = ExpressionMaker(random, builder).make(operations);
-    Program program = builder.finish();
-    program.prompt = "Compute " + whole.text + ".";
-    return program;
+    while (true) {
+      ExpressionBuilder builder;
+      const ExpressionPart whole = ExpressionMaker(random, builder).make(operations);
+      Program program = builder.finish();
+      std::vector<std::string> parts(program.names.begin() + operations + 1, program.names.end());
+      std::sort(parts.begin(), parts.end());
+      if (std::adjacent_find(parts.begin(), parts.end()) != parts.end()) continue;
+      program.prompt = "Compute " + whole.text + ".";
+      return program;
+    }
   }
 };
 

@@ -1,0 +1,16 @@
+// Places the first mistake of a written solution.
+#pragma once
+
+#include "reflect/recipes/recipe.h"
+#include "reflect/tasks/step_checker.h"
+#include "task.h"
+
+namespace reflect {
+
+// Sets `row.mistake`, or rejects the row: "no_final_answer" (the solution breaks off), "unplaced".
+void locate(const LocateStep& step, TraceRow& row);
+
+// The place of the wrong equation that a check found in step `index`.
+MistakePlace wrong_equation(std::string_view step, const StepCheck& check, std::size_t index);
+
+}  // namespace reflect

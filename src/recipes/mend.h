@@ -1,0 +1,26 @@
+// Writes a trace from a wrong solution: its sound steps, the mistake, a reflection, the right way.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "reflect/base/random.h"
+#include "reflect/recipes/recipe.h"
+#include "task.h"
+
+namespace reflect {
+
+// What wordings are for, and the places that they may fill.
+std::vector<std::string> mend_wordings();
+std::vector<std::string> mend_fields();
+
+// Needs `row.mistake` (or a row that is right at once, which is written as it is). Goes on with the
+// problem's own steps, without those at their start whose result the sound steps already have.
+// Rejects the row with "no_continuation" where the problem has no steps of its own.
+void mend(const MendStep& step, TraceRow& row, Random random);
+
+// Writes the solution, or else the problem's own steps, without any mistake. Rejects the row with
+// "no_solution" where there is neither.
+void write_plain(TraceRow& row);
+
+}  // namespace reflect

@@ -1,0 +1,102 @@
+#include "run_report.h"
+
+#include <algorithm>
+
+#include "reflect/base/error.h"
+
+namespace reflect {
+namespace {
+
+using Counts = std::map<std::string, std::int64_t>;
+
+std::int64_t sum_of(const Counts& counts) {
+  std::int64_t sum = 0;
+  for (const auto& [name, count] : counts) sum += count;
+  return sum;
+}
+
+// Proofs from weak to strong.
+int strength(Proof proof) {
+  switch (proof) {
+    case Proof::kNone:
+      return 0;
+    case Proof::kJudged:
+      return 1;
+    case Proof::kAnnotated:
+      return 2;
+    case Proof::kExecuted:
+      return 3;
+  }
+  return 0;
+}
+
+Counts named(const RedrawCounts& redrawn) {
+  Counts counts;
+  for (std::size_t i = 0; i < kErrorKinds; ++i) {
+    if (redrawn[i] != 0) counts[std::string(name_of(static_cast<ErrorKind>(i)))] = redrawn[i];
+  }
+  return counts;
+}
+
+std::string line_of(int indent, std::string_view name, std::int64_t count) {
+  return fmt::format("{:{}}{:<{}}{:>10}\n", "", indent, name, 40 - indent, count);
+}
+
+std::string section(std::string_view title, const Counts& counts) {
+  if (counts.empty()) return {};
+  std::string text = fmt::format("  {}\n", title);
+  for (const auto& [name, count] : counts) text += line_of(4, name, count);
+  return text;
+}
+
+}  // namespace
+
+void RunCounts::add(const TraceRow& row) {
+  ++rows;
+  const std::string reason = row.at_step.empty() ? row.reason : row.at_step + ": " + row.reason;
+  if (row.fate == Fate::kRejected) {
+    ++rejected[reason];
+  } else if (row.fate == Fate::kNotUsed) {
+    ++not_used[reason];
+  } else {
+    ++accepted;
+    ++proofs[proof_of(row)];
+    for (const TraceError& error : row.errors) {
+      ++kinds[fmt::format("{} ({})", error.kind, name_of(error.proof))];
+    }
+  }
+}
+
+void RunCounts::check_sum() const {
+  const std::int64_t accounted = accepted + sum_of(rejected) + sum_of(not_used);
+  if (accounted != rows) {
+    fail("reflect-gen", "{} rows came in and {} are accounted for; this is a bug", rows, accounted);
+  }
+}
+
+std::string proof_of(const TraceRow& row) {
+  if (row.errors.empty()) return "clean";
+  const auto weakest = std::min_element(
+      row.errors.begin(), row.errors.end(),
+      [](const auto& a, const auto& b) { return strength(a.proof) < strength(b.proof); });
+  return std::string(name_of(weakest->proof));
+}
+
+std::string table_of(const RunCounts& counts, const RedrawCounts& redrawn) {
+  std::string text =
+      line_of(0, "problems", counts.problems) + line_of(0, "rows", counts.rows) +
+      line_of(0, "accepted", counts.accepted) + section("by proof", counts.proofs) +
+      section("mistakes", counts.kinds) + section("drawn again", named(redrawn)) +
+      line_of(0, "rejected", sum_of(counts.rejected)) + section("by reason", counts.rejected) +
+      line_of(0, "not used", sum_of(counts.not_used)) + section("by reason", counts.not_used);
+  return text;
+}
+
+Json json_of(const RunCounts& counts, const RedrawCounts& redrawn) {
+  return {{"problems", counts.problems}, {"rows", counts.rows},
+          {"accepted", counts.accepted}, {"rejected", counts.rejected},
+          {"not_used", counts.not_used}, {"proofs", counts.proofs},
+          {"mistakes", counts.kinds},    {"drawn_again", named(redrawn)}};
+}
+
+}  // namespace reflect

@@ -1,0 +1,33 @@
+// What a run did with every row, as a table and as JSON.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+
+#include "inject.h"
+#include "task.h"
+
+namespace reflect {
+
+struct RunCounts {
+  std::int64_t problems = 0;
+  std::int64_t rows = 0;
+  std::int64_t accepted = 0;
+  std::map<std::string, std::int64_t> rejected;  // by "step: reason"
+  std::map<std::string, std::int64_t> not_used;
+  std::map<std::string, std::int64_t> proofs;  // accepted traces by their weakest proof, or "clean"
+  std::map<std::string, std::int64_t> kinds;   // mistakes in accepted traces by "kind (proof)"
+
+  void add(const TraceRow& row);
+  // Error when accepted, rejected and unused rows do not add up to all rows.
+  void check_sum() const;
+};
+
+// The weakest proof of the row's mistakes; "clean" without any.
+std::string proof_of(const TraceRow& row);
+
+std::string table_of(const RunCounts& counts, const RedrawCounts& redrawn);
+Json json_of(const RunCounts& counts, const RedrawCounts& redrawn);
+
+}  // namespace reflect

@@ -1,0 +1,57 @@
+// Where problems come from, with what is known about them.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+
+#include "reflect/recipes/synthesize.h"
+#include "task.h"
+
+namespace reflect {
+
+class TaskSource {
+ public:
+  virtual ~TaskSource() = default;
+  virtual std::optional<SourceTask> next() = 0;
+};
+
+// Generated problems with their programs. A problem that came before is refused.
+class ProceduralSource : public TaskSource {
+ public:
+  // `count` problems.
+  ProceduralSource(const ProceduralConfig& config, std::uint64_t seed, std::int64_t count);
+  std::optional<SourceTask> next() override;
+
+ private:
+  ProblemGenerator generator_;
+  std::size_t count_;
+  std::size_t place_ = 0;
+  std::set<std::string> seen_;
+};
+
+// Problems of a JSON Lines file with the solutions recorded there. A malformed row is refused, and
+// so is one of the part that was not asked for.
+class FileSource : public TaskSource {
+ public:
+  FileSource(const std::string& path, const SplitConfig& split) : lines_(path), split_(split) {}
+  std::optional<SourceTask> next() override;
+
+ private:
+  LineReader lines_;
+  SplitConfig split_;
+};
+
+// The problem of one row and its solutions, in the form of
+//  - GSM8K's recorded solutions {question, ground_truth, NAME: {solution, is_correct}, ...},
+//  - BIG-Bench Mistake {input, steps, answer, target, mistake_index},
+//  - any row that record_of reads; its response is the one recorded solution.
+// Throws Error that names the field; `where` ("file:line") starts its text.
+SourceTask task_of(const Json& row, const std::string& where);
+
+// Whether a problem belongs to the training part: by a hash of its text without regard to white
+// space, so that every file that holds the problem agrees.
+bool in_training_part(std::string_view prompt, double fraction);
+
+}  // namespace reflect

@@ -1,0 +1,76 @@
+// A problem with all that is known about it, and one solution of it on its way through a recipe.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "reflect/data/record.h"
+#include "reflect/tasks/procedural.h"
+
+namespace reflect {
+
+// A solution as somebody wrote it.
+struct Solution {
+  std::string source;                  // who: "175b_verification", "draw-2", "recorded"
+  std::string reply;                   // the whole text as it came
+  std::vector<std::string> steps;      // its lines without the final answer
+  std::string output;                  // the final answer; empty where there is none
+  std::optional<std::size_t> mistake;  // the first wrong step, marked by a person
+  std::optional<bool> marked_right;    // what the file says of its answer
+};
+
+struct SourceTask {
+  Record problem;           // id, user message, gold answer
+  std::uint64_t place = 0;  // in the source; keys everything random about it
+  std::vector<std::string> gold_steps;
+  std::vector<Solution> solutions;
+  std::optional<Program> program;  // where the steps are executable
+  const Family* family = nullptr;  // of the program
+  std::string refused;             // why the problem cannot be used; empty: it can
+  bool not_meant = false;          // refused because it is not asked for, not because it is bad
+};
+
+// Where the first wrong step of a solution is. Step and value are not known of a whole attempt.
+struct MistakePlace {
+  std::optional<std::size_t> step;
+  Proof proof = Proof::kNone;
+  std::string left, right_value, wrong_value;  // of the wrong equation, where it is known
+};
+
+// What has become of a row.
+enum class Fate { kUnderWay, kAccepted, kRejected, kNotUsed };
+
+struct TraceError {
+  int round;
+  std::string kind;
+  Proof proof;
+  Json details;  // step, noticed_after, ...
+};
+
+struct TraceRow {
+  std::shared_ptr<const SourceTask> task;
+  Solution solution;
+  bool right_at_once = false;  // a right solution among wrong ones: taken up to clean_fraction
+  std::optional<MistakePlace> mistake;
+  std::string response;
+  std::vector<Span> spans;
+  std::vector<TraceError> errors;
+
+  Fate fate = Fate::kUnderWay;
+  std::string reason;  // code of the rejection, or of not being used
+  std::string detail;
+  std::string at_step;
+
+  void end(Fate how, std::string code, std::string more = "") {
+    fate = how;
+    reason = std::move(code);
+    detail = std::move(more);
+  }
+  void reject(std::string code, std::string more = "") {
+    end(Fate::kRejected, std::move(code), std::move(more));
+  }
+};
+
+}  // namespace reflect
