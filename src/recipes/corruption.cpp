@@ -126,33 +126,35 @@ class Proposer {
     return computed(std::move(wrong));
   }
 
-  std::optional<Execution> wrong_result() const {
+  Execution with_result(StepValue result) const {
     Execution wrong = right_;
-    std::vector<std::int64_t>& list = wrong.result->list;
-    if (list.empty()) {
-      wrong.result = altered(*wrong.result, program_.modulus, random_);
-    } else {
-      const std::size_t place = random_.below(list.size() - 1);
-      std::swap(list[place], list[place + 1]);
-    }
+    wrong.result = std::move(result);
     return wrong;
   }
 
+  std::optional<Execution> wrong_result() const {
+    StepValue result = *right_.result;
+    if (result.list.empty()) return with_result(altered(result, program_.modulus, random_));
+    const std::size_t place = random_.below(result.list.size() - 1);
+    std::swap(result.list[place], result.list[place + 1]);
+    return with_result(std::move(result));
+  }
+
   std::optional<Execution> off_by_one() const {
-    Execution wrong = right_;
+    StepValue result = *right_.result;
     const std::int64_t change = random_.chance(0.5) ? 1 : -1;
-    std::vector<std::int64_t>& list = wrong.result->list;
-    if (list.empty()) {
+    if (result.list.empty()) {
       const std::int64_t modulus = program_.modulus;
-      std::int64_t& number = wrong.result->number;
-      number = modulus == 0 ? number + change : (number + change + modulus) % modulus;
-      return wrong;
+      result.number += change;
+      if (modulus != 0) result.number = (result.number + modulus) % modulus;
+      return with_result(std::move(result));
     }
-    const auto item = std::find(list.begin(), list.end(), wrong.values[1]->number);
-    if (item == list.end()) return std::nullopt;
-    const bool forward = item == list.begin() || (item + 1 != list.end() && change > 0);
+    const auto item = std::find(result.list.begin(), result.list.end(), right_.values[1]->number);
+    if (item == result.list.end()) return std::nullopt;
+    const bool forward =
+        item == result.list.begin() || (item + 1 != result.list.end() && change > 0);
     std::iter_swap(item, forward ? item + 1 : item - 1);
-    return wrong;
+    return with_result(std::move(result));
   }
 
   std::optional<Execution> copied_wrong() const {

@@ -41,6 +41,10 @@ std::string value_text(const StepValue& value) {
                             : fmt::format("{}", fmt::join(value.list, ", "));
 }
 
+std::string joined(const std::vector<std::string>& lines) {
+  return fmt::format("{}", fmt::join(lines, "\n"));
+}
+
 // Steps done after a mistake and before it is noticed.
 struct GoneOn {
   std::vector<std::size_t> steps;
@@ -234,12 +238,14 @@ class Injection {
   void write_error(const Execution& wrong, const GoneOn& further) {
     const auto last = std::find(further.builds_on_it.rbegin(), further.builds_on_it.rend(), true);
     const std::size_t tainted = static_cast<std::size_t>(further.builds_on_it.rend() - last);
-    std::string error = family_.write(program_, wrong);
-    for (std::size_t i = 0; i < tainted; ++i) error += "\n" + further.lines[i];
-    trace_.error(error, round_, Proof::kExecuted);
-    std::string sound = "\n";
-    for (std::size_t i = tainted; i < further.lines.size(); ++i) sound += further.lines[i] + "\n";
-    trace_.thinking(sound);
+    std::vector<std::string> error = {family_.write(program_, wrong)};
+    error.insert(error.end(), further.lines.begin(),
+                 further.lines.begin() + static_cast<std::ptrdiff_t>(tainted));
+    trace_.error(joined(error), round_, Proof::kExecuted);
+    trace_.thinking("\n");
+    for (std::size_t i = tainted; i < further.lines.size(); ++i) {
+      trace_.thinking(further.lines[i] + "\n");
+    }
   }
 
   void repair(const Execution& wrong, std::size_t next, const GoneOn& further) {
@@ -247,12 +253,12 @@ class Injection {
       const std::size_t quantity = program_.quantity_of(further.steps[i]);
       if (!further.builds_on_it[i]) known_[quantity] = right_[quantity];
     }
-    std::string lines = do_right(next);
-    if (wrong.step != next) lines += "\n" + do_right(wrong.step);
+    std::vector<std::string> lines = {do_right(next)};
+    if (wrong.step != next) lines.push_back(do_right(wrong.step));
     for (std::size_t i = 0; i < further.steps.size(); ++i) {
-      if (further.builds_on_it[i]) lines += "\n" + do_right(further.steps[i]);
+      if (further.builds_on_it[i]) lines.push_back(do_right(further.steps[i]));
     }
-    write_step(lines, round_);
+    write_step(joined(lines), round_);
   }
 
   std::string wording_of(ErrorKind kind, const Execution& wrong, std::size_t next) {

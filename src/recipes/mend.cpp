@@ -28,7 +28,7 @@ std::vector<std::string> results_in(std::string_view step) {
     const bool negative = rest.starts_with('-');
     if (negative) rest.remove_prefix(1);
     if (const auto number = read_number(rest)) {
-      results.push_back((negative ? "-" : "") + text_of(number->value));
+      results.push_back(text_of(negative ? -number->value : number->value));
     }
   }
   return results;
@@ -115,7 +115,7 @@ void mend(const MendStep& step, TraceRow& row, Random random) {
   const std::vector<std::string> sound(steps.begin(), steps.begin() + static_cast<long>(first));
   std::string error = lines_from(steps, first, after);
   error.pop_back();
-  if (!mistake.step) error += "\nSo the answer is " + row.solution.output + ".";
+  if (!mistake.step) error += fmt::format("\nSo the answer is {}.", row.solution.output);
 
   TraceBuilder trace;
   trace.thinking(lines_from(sound, 0, sound.size()));
@@ -128,7 +128,8 @@ void mend(const MendStep& step, TraceRow& row, Random random) {
   std::string correction = lines_from(gold, open, repaired);
   correction.pop_back();
   trace.correction(correction, 1);
-  trace.thinking("\n" + lines_from(gold, repaired, gold.size()));
+  trace.thinking("\n");
+  trace.thinking(lines_from(gold, repaired, gold.size()));
   finish(row, trace);
 
   Json details = Json::object();

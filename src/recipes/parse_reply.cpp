@@ -1,6 +1,7 @@
 #include "parse_reply.h"
 
 #include "locate.h"
+#include "reflect/base/error.h"
 #include "text_pieces.h"
 
 namespace reflect {

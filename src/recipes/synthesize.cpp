@@ -6,6 +6,7 @@
 #include <cstdio>
 
 #include "pipeline.h"
+#include "reflect/base/config.h"
 #include "reflect/base/signals.h"
 #include "reflect/metrics/progress.h"
 #include "run_report.h"

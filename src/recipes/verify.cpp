@@ -1,6 +1,7 @@
 #include "verify.h"
 
 #include "audit.h"
+#include "reflect/base/error.h"
 #include "reflect/tasks/checker.h"
 #include "reflect/tasks/step_checker.h"
 #include "text_pieces.h"
