@@ -3,12 +3,13 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-folder=$(mktemp -d -p build)
+folder=$(mktemp -d -p "$PWD/build")
 trap 'rm -rf "$folder"' EXIT
 cmake --install build/release --prefix "$folder/first" >"$folder/log" || { cat "$folder/log" >&2; exit 1; }
 mv "$folder/first" "$folder/moved"
+runtime='^(linux-vdso|.*/ld-linux|lib(c|m|rt|dl|util|pthread|gcc_s|stdc\+\+)\.so)'
 for tool in "$folder"/moved/bin/reflect-*; do
   env -i "$tool" --version
-  foreign=$(env -i ldd "$tool" | awk '$3 ~ "^/" && $3 !~ "^/(usr/)?lib"' | grep -v "$folder/moved" || true)
+  foreign=$(env -i ldd "$tool" | grep -v "$folder/moved" | awk '{print $1}' | grep -Ev "$runtime" || true)
   [ -z "$foreign" ] || { echo "check_install: $tool loads from outside the tree: $foreign" >&2; exit 1; }
 done
