@@ -34,14 +34,17 @@ install_packages() {
     apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 }
 
-# The marker appears last, so that an interrupted installation is done again.
+# The list of installed wheels is written last, so that an interrupted installation is done again.
 install_libtorch() {
-  local marker=build/torch/installed
-  [ "$(cat $marker 2>/dev/null)" != "${wheels[*]}" ] || return 0
-  echo "setup: installing libtorch: ${wheels[*]}"
+  local done_list=build/torch/installed missing=()
+  for wheel in "${wheels[@]}"; do
+    grep -qxF "$wheel" $done_list 2>/dev/null || missing+=("$wheel")
+  done
+  [ ${#missing[@]} -gt 0 ] || return 0
+  echo "setup: installing libtorch: ${missing[*]}"
   [ -x build/torch/bin/pip ] || python3 -m venv build/torch
-  build/torch/bin/pip install --quiet --no-deps --disable-pip-version-check --no-input "${wheels[@]}"
-  echo "${wheels[*]}" >$marker
+  build/torch/bin/pip install --quiet --no-deps --disable-pip-version-check --no-input "${missing[@]}"
+  printf '%s\n' "${missing[@]}" >>$done_list
 }
 
 command -v dpkg-query >/dev/null || { echo "setup: this is not Debian; see the package list in $0" >&2; exit 1; }
