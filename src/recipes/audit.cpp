@@ -64,6 +64,11 @@ class Audit {
     return done.result && done == carry_out(program_, done.step, known_);
   }
 
+  // Whether the first operand of an attempt, where its value is written, has that value.
+  bool recalls_right(const Execution& done) const {
+    return !done.values[0] || done.values[0] == known_[done.operands[0]];
+  }
+
   bool is_possible(std::size_t step) const {
     const auto [a, b] = program_.steps[step].operands;
     return known_[a] && known_[b];
@@ -78,6 +83,7 @@ class Audit {
     }
     if (!done.result) {
       if (is_possible(done.step)) return says("is possible, so it is no mistake", line);
+      if (!recalls_right(done)) return says("recalls a wrong value", line);
       return std::nullopt;
     }
     if (done.result == right_[program_.quantity_of(done.step)]) {
@@ -92,6 +98,7 @@ class Audit {
     if (!done.result) {
       if (is_possible(done.step)) return says("stops at a step that is possible", line);
       if (!answers || !line.meets_remark) return says("is an attempt outside an error", line);
+      if (!recalls_right(done)) return says("recalls a wrong value", line);
       return std::nullopt;
     }
     if (!is_right(done)) return says("is wrong or comes too early outside an error", line);

@@ -123,8 +123,8 @@ std::string GraphFamily::write(const Program& program, const Execution& executio
   const auto& [a, b] = execution.operands;
   const std::string& name = program.names.at(program.quantity_of(execution.step));
   std::string line = head_text(name, program.names.at(a), execution.operation, program.names.at(b));
+  if (execution.values[0]) line += value_text(program.names[a], *execution.values[0]);
   if (!execution.result) return line;
-  line += value_text(program.names[a], *execution.values[0]);
   line += value_text(program.names[b], *execution.values[1]);
   line.append(" ").append(std::to_string(execution.values[0]->number));
   line.append(sign_of(execution.operation));
@@ -173,12 +173,14 @@ std::optional<Execution> GraphFamily::read(const Program& program, std::string_v
   if (!execution || text.at_end()) return execution;
   const auto [a, b] = execution->operands;
   const std::optional<StepValue> left = read_value(text, program, a);
+  execution->values[0] = left;
+  if (left && text.at_end()) return execution;
   const std::optional<StepValue> right = read_value(text, program, b);
   if (!left || !right || !text.take(" ") || text.number() != left->number ||
       !text.take(sign_of(execution->operation)) || text.number() != right->number) {
     return std::nullopt;
   }
-  execution->values = {left, right};
+  execution->values[1] = right;
   execution->result = read_value(text, program, program.quantity_of(execution->step));
   if (!execution->result || !text.at_end()) return std::nullopt;
   return execution;

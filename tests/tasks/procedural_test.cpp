@@ -100,15 +100,18 @@ TEST_CASE("a step's line says what the step did, right, wrong or stopped") {
         REQUIRE(family.read(program, family.write(program, wrong)) == wrong);
         REQUIRE_FALSE(family.read(program, family.write(program, right) + "!"));
 
-        auto unknown = known;
-        unknown[program.steps[step].operands[0]].reset();
-        const Execution attempt = carry_out(program, step, unknown);
-        REQUIRE_FALSE(attempt.result);
-        const auto read = family.read(program, family.write(program, attempt));
-        REQUIRE(read);
-        CHECK(read->step == step);
-        CHECK_FALSE(read->result);
-        CHECK_FALSE(read->values[0]);
+        for (const std::size_t missing : {0, 1}) {
+          if (program.is_given(program.steps[step].operands[missing])) continue;
+          auto unknown = known;
+          unknown[program.steps[step].operands[missing]].reset();
+          const Execution attempt = carry_out(program, step, unknown);
+          REQUIRE_FALSE(attempt.result);
+          const auto read = family.read(program, family.write(program, attempt));
+          REQUIRE(read);
+          CHECK(read->step == step);
+          CHECK_FALSE(read->result);
+          CHECK_FALSE(read->values[missing]);
+        }
       }
       CHECK_FALSE(family.read(program, ""));
       CHECK_FALSE(family.read(program, "nothing of the kind"));
