@@ -59,7 +59,7 @@ void Bpe::add_token(std::int32_t id, std::string_view bytes) {
 }
 
 std::optional<std::int32_t> Bpe::id_of(std::string_view bytes) const {
-  const auto found = ids_.find(std::string(bytes));
+  const auto found = ids_.find(bytes);
   if (found == ids_.end()) return std::nullopt;
   return found->second;
 }

@@ -2,11 +2,14 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
 #include <vector>
+
+#include "reflect/base/hash.h"
 
 namespace reflect {
 
@@ -75,8 +78,13 @@ class Bpe {
   bool fall_back(std::string_view unit, std::uint32_t begin, std::vector<Symbol>& symbols) const;
   void merge_all(std::vector<Symbol>& symbols) const;
 
+  struct Hash {
+    using is_transparent = void;
+    std::size_t operator()(std::string_view bytes) const { return content_hash64(bytes); }
+  };
+
   Options options_;
-  std::unordered_map<std::string, std::int32_t> ids_;
+  std::unordered_map<std::string, std::int32_t, Hash, std::equal_to<>> ids_;
   std::int32_t byte_ids_[256];
   std::int32_t fallback_ids_[256];
   MergeTable merges_;

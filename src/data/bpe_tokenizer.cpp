@@ -1,8 +1,10 @@
 #include "data/bpe_tokenizer.h"
 
+#include <atomic>
 #include <limits>
 #include <utility>
 
+#include "data/word_cache.h"
 #include "reflect/base/error.h"
 
 namespace reflect {
@@ -13,7 +15,14 @@ struct BpeTokenizer::Output {
   std::vector<Token> tokens;
 };
 
-BpeTokenizer::BpeTokenizer(BpeTokenizerParts parts) : parts_(std::move(parts)) {
+namespace {
+
+std::atomic<std::uint32_t> last_instance = 0;
+
+}  // namespace
+
+BpeTokenizer::BpeTokenizer(BpeTokenizerParts parts)
+    : instance_(++last_instance), parts_(std::move(parts)) {
   special_.resize(parts_.bytes_of_id.size());
   for (const AddedToken& token : parts_.added_tokens) {
     added_ids_.emplace(token.text, token.id);
@@ -60,12 +69,15 @@ void BpeTokenizer::encode_normalized(AlignedText text, bool at_start, Output& ou
 
 void BpeTokenizer::encode_words(AlignedText text, bool at_start, Output& out) const {
   const Words words = parts_.pre_tokenizer.split(std::move(text), at_start);
-  for (const ByteRange& word : words.ranges) {
+  WordCache& cache = WordCache::of_this_thread();
+  for (const ByteRange& range : words.ranges) {
+    const std::string_view word = words.text.text().substr(range.begin, range.end - range.begin);
     out.pieces.clear();
-    parts_.bpe.encode(words.text.text().substr(word.begin, word.end - word.begin), out.pieces);
-    std::uint32_t begin = words.text.origin(word.begin);
+    cache.append(instance_, word, out.pieces,
+                 [&](std::vector<WordPiece>& pieces) { parts_.bpe.encode(word, pieces); });
+    std::uint32_t begin = words.text.origin(range.begin);
     for (const WordPiece& piece : out.pieces) {
-      const std::uint32_t end = words.text.origin(word.begin + piece.end);
+      const std::uint32_t end = words.text.origin(range.begin + piece.end);
       out.tokens.push_back({piece.id, begin, end});
       begin = end;
     }

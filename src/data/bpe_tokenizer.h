@@ -49,6 +49,7 @@ class BpeTokenizer : public Tokenizer {
   void encode_normalized(AlignedText text, bool at_start, Output& out) const;
   void encode_words(AlignedText text, bool at_start, Output& out) const;
 
+  const std::uint32_t instance_;  // no two tokenizers of the process have the same
   BpeTokenizerParts parts_;
   AddedTokenFinder raw_finder_;         // looks before normalization
   AddedTokenFinder normalized_finder_;  // looks after it

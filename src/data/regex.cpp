@@ -23,6 +23,24 @@ std::string message_of(int code) {
   return reinterpret_cast<const char*>(buffer);
 }
 
+// PCRE2's \s takes U+180E for white space; Unicode (and Oniguruma) does not.
+std::string with_unicode_spaces(std::string_view pattern) {
+  std::string result;
+  for (std::size_t at = 0; at < pattern.size(); ++at) {
+    const std::string_view two = pattern.substr(at, 2);
+    if (two == "\\s" || two == "\\S") {
+      result += two == "\\s" ? "\\p{White_Space}" : "\\P{White_Space}";
+      ++at;
+    } else if (two.size() == 2 && two[0] == '\\') {
+      result += two;
+      ++at;
+    } else {
+      result += pattern[at];
+    }
+  }
+  return result;
+}
+
 }  // namespace
 
 struct Regex::Code {
@@ -37,11 +55,13 @@ struct Regex::Scanner::State {
 Regex::Regex(std::string_view op, std::string_view pattern, Kind kind) {
   int error = 0;
   PCRE2_SIZE error_offset = 0;
+  const std::string source =
+      kind == Kind::kLiteral ? std::string(pattern) : with_unicode_spaces(pattern);
   const std::uint32_t options =
       kind == Kind::kLiteral ? PCRE2_UTF | PCRE2_LITERAL
                              : PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C;
   std::unique_ptr<pcre2_code, Free> compiled(
-      pcre2_compile(reinterpret_cast<PCRE2_SPTR>(pattern.data()), pattern.size(), options, &error,
+      pcre2_compile(reinterpret_cast<PCRE2_SPTR>(source.data()), source.size(), options, &error,
                     &error_offset, nullptr));
   if (!compiled) {
     fail(op,
