@@ -45,8 +45,10 @@ T json_field_or(const nlohmann::json& object, const char* key, T otherwise,
   return json_value<T>(object[key], key, where);
 }
 
-// The value of a "type" member.
-inline std::string json_type(const nlohmann::json& object, const std::string& where) {
+// The "type" of a part that lies `depth` parts deep.
+inline std::string json_type(const nlohmann::json& object, int depth, const std::string& where) {
+  if (depth > kMaxJsonNesting)
+    fail("tokenizer", "{}: nested deeper than {} levels; fetch the file again", where, depth - 1);
   return json_field<std::string>(object, "type", where);
 }
 

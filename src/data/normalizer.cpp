@@ -12,8 +12,8 @@ namespace reflect {
 
 void Normalizer::add(const nlohmann::json& json, const std::string& where, int depth) {
   if (json.is_null()) return;
-  const std::string type = json_type(json, where);
-  if (type == "Sequence" && depth < kMaxJsonNesting) {
+  const std::string type = json_type(json, depth, where);
+  if (type == "Sequence") {
     for (const auto& part : json_member(json, "normalizers", where)) add(part, where, depth + 1);
   } else if (type == "Prepend") {
     steps_.push_back(Prepend{json_field<std::string>(json, "prepend", where)});

@@ -101,9 +101,9 @@ PreTokenizer PreTokenizer::isolating(Regex pattern) {
 
 void PreTokenizer::add(const nlohmann::json& json, const std::string& where, int depth) {
   if (json.is_null()) return;
-  const std::string type = json_type(json, where);
+  const std::string type = json_type(json, depth, where);
   if (byte_level_) fail("tokenizer", "{}: '{}' after ByteLevel is not supported", where, type);
-  if (type == "Sequence" && depth < kMaxJsonNesting) {
+  if (type == "Sequence") {
     for (const auto& part : json_member(json, "pretokenizers", where)) add(part, where, depth + 1);
   } else if (type == "Split") {
     const auto behavior = behavior_named(json_field<std::string>(json, "behavior", where), where);

@@ -32,8 +32,8 @@ struct Decoding {
 
 void read_decoder(const Json& json, const std::string& where, int depth, Decoding& decoding) {
   if (json.is_null()) return;
-  const std::string type = json_type(json, where);
-  if (type == "Sequence" && depth < kMaxJsonNesting) {
+  const std::string type = json_type(json, depth, where);
+  if (type == "Sequence") {
     for (const Json& part : json_member(json, "decoders", where))
       read_decoder(part, where, depth + 1, decoding);
   } else if (type == "ByteFallback") {
@@ -76,8 +76,8 @@ std::string decoded_name(std::string_view name, const Decoding& decoding) {
 // BOS where the template for one text starts with a special token; its name, or empty.
 std::string leading_special_token(const Json& json, const std::string& where, int depth) {
   if (json.is_null()) return "";
-  const std::string type = json_type(json, where);
-  if (type == "Sequence" && depth < kMaxJsonNesting) {
+  const std::string type = json_type(json, depth, where);
+  if (type == "Sequence") {
     for (const Json& part : json_member(json, "processors", where)) {
       std::string name = leading_special_token(part, where, depth + 1);
       if (!name.empty()) return name;
@@ -147,8 +147,8 @@ class Reader {
   void read_added_tokens() {
     const std::string where = path_ + ": added_tokens";
     for (const Json& entry : optional("added_tokens")) {
-      const std::int32_t id = checked_token_id(json_member(entry, "id", where),
-                                               entry.value("content", Json()).dump(), where);
+      const auto name = json_field<std::string>(entry, "content", where);
+      const std::int32_t id = checked_token_id(json_member(entry, "id", where), name, where);
       parts_.added_tokens.push_back(added_token_of(entry, id, where));
       set_bytes(id, parts_.added_tokens.back().text);
     }
@@ -159,6 +159,8 @@ class Reader {
       if (!json_field_or<std::string>(model, key, "", path_).empty())
         fail("tokenizer", "{}: '{}' is not supported", path_, key);
     }
+    if (json_field_or(model, "dropout", 0.0, path_) != 0)
+      fail("tokenizer", "{}: 'dropout' makes ids random; set it to null", path_);
     Bpe::Options options;
     options.by_bytes = parts_.pre_tokenizer.byte_level();
     options.ignore_merges = json_field_or(model, "ignore_merges", false, path_);
@@ -203,7 +205,9 @@ class Reader {
     for (std::size_t rank = 0; rank < merges.size(); ++rank) {
       const std::string what = fmt::format("merge {}", rank);
       const auto [left, right] = pair_of(merges[rank], what);
-      parts_.bpe.merges().set(id_named(left, what), id_named(right, what),
+      const std::int32_t left_id = id_named(left, what);
+      const std::int32_t right_id = id_named(right, what);
+      parts_.bpe.merges().set(left_id, right_id,
                               {static_cast<std::uint32_t>(rank), id_named(left + right, what)});
     }
   }
