@@ -64,7 +64,7 @@ demo() {
   say "eval: the same problems, greedy"
   "$bin/reflect-eval" --input "$run/problems.jsonl" --output "$run/results.json" \
     --group-by operations --sampling.max_new_tokens 320 --engine.max_batch_rows 64 \
-    --train-rows "$run/kept.jsonl" \
+    --train-rows "$run/kept.jsonl" --ban-text "<reflection>,</reflection>,unknown" \
     --arms "base=$model,plain=$run/plain/model,reflection=$run/reflection/model,banned=$run/reflection/model:ban,adapter=$model+$run/adapter/adapter"
 }
 

@@ -181,7 +181,7 @@ GenerateRequest request_of(const ChatModel& model, const ArmConfig& arm,
   request.sampling = config.sampling;
   request.seed = config.runtime.seed;
   request.end_ids = model.end_ids;
-  if (arm.ban_reflection) request.banned_text = {std::string(kReflection)};
+  if (arm.ban_reflection) request.banned_text = config.ban_text;
   return request;
 }
 

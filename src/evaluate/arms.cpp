@@ -162,7 +162,7 @@ std::string arm_hash(const ArmConfig& arm, const EvaluateConfig& config) {
       {"as_in_row", prompt.as_in_row},
       {"system_prompt", prompt.text},
       {"draft", arm.draft},
-      {"ban_reflection", arm.ban_reflection},
+      {"banned", arm.ban_reflection ? config.ban_text : std::vector<std::string>()},
       {"template", config.template_name},
       {"dtype", config.runtime.dtype},
       {"seed", sampling.temperature > 0 ? config.runtime.seed : 0},

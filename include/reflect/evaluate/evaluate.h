@@ -43,6 +43,7 @@ struct EvaluateConfig {
   std::vector<ArmConfig> custom_arms;
   bool draft = false;
   bool ban_reflection = false;
+  std::vector<std::string> ban_text = {"<reflection>", "</reflection>"};
   std::string template_name = "auto";
   std::string system_prompt;
   std::string checker = "auto";
@@ -70,6 +71,7 @@ struct EvaluateConfig {
     v("custom-arms", custom_arms, "More arms, with a system prompt of their own.");
     v("draft", draft, "Add the draft arm of the (tuned) model.");
     v("ban-reflection", ban_reflection, "Add the arm of the (tuned) model that cannot reflect.");
+    v("ban-text", ban_text, "What the arms that cannot reflect never write.");
     v("template", template_name, "Chat template; auto: the checkpoint's.");
     v("system-prompt", system_prompt, "System prompt of all arms; empty: the rows' own.");
     v("checker", checker, "How an output is compared with the gold answer.",
