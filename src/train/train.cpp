@@ -95,8 +95,10 @@ void report(const TrainingData& data, const PackPlan& plan, const RunLength& len
     spdlog::info("{} reflective rows, {} without an error span", data.reflective_rows,
                  data.reflective_without_error);
   if (data.system_prompts.size() > 1)
-    spdlog::warn("the rows were written for {} different system prompts",
-                 data.system_prompts.size());
+    spdlog::warn("the rows have {} different system prompts", data.system_prompts.size());
+  if (data.other_system_prompt > 0)
+    spdlog::warn("{} rows have another system prompt than the one that their recipe wrote",
+                 data.other_system_prompt);
   spdlog::info("{} steps, {} tokens in {} packs, {:.1f} % filled", length.steps, length.tokens,
                length.packs,
                100.0 * static_cast<double>(length.tokens) /

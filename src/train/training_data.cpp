@@ -19,11 +19,21 @@ bool is_reflective(const Record& record) {
                               : has_span(record, SpanType::kReflection);
 }
 
+std::string system_prompt_of(const Record& record) {
+  for (const Message& message : record.messages)
+    if (message.role == "system") return message.content;
+  return "";
+}
+
+// A GSM8K row has no response; what trains is its worked solution as it came.
 std::vector<Record> read_all(const std::vector<std::string>& files, TrainingData& data) {
   std::vector<Record> records;
   for (const std::string& file : files) {
     std::vector<BadRow> bad_rows;
-    for (Record& record : read_records(file, &bad_rows)) records.push_back(std::move(record));
+    for (Record& record : read_records(file, &bad_rows)) {
+      if (record.response.empty()) record.response = instruction_fields(record).output;
+      records.push_back(std::move(record));
+    }
     if (!bad_rows.empty()) data.dropped["malformed"] += static_cast<std::int64_t>(bad_rows.size());
     data.rows += static_cast<std::int64_t>(bad_rows.size());
   }
@@ -37,8 +47,11 @@ void survey(const std::vector<Record>& records, TrainingData& data) {
       ++data.reflective_rows;
       data.reflective_without_error += !has_span(record, SpanType::kError);
     }
-    if (record.lineage.is_object() && record.lineage.contains("system_prompt_hash"))
-      ++data.system_prompts[record.lineage["system_prompt_hash"].get<std::string>()];
+    const std::string system = system_prompt_of(record);
+    ++data.system_prompts[system.empty() ? "none" : content_hash(system)];
+    const Json& lineage = record.lineage;
+    if (lineage.is_object() && lineage.contains("system_prompt_hash"))
+      data.other_system_prompt += lineage["system_prompt_hash"] != content_hash(system);
   }
 }
 

@@ -3,6 +3,7 @@
 #include <catch2/catch.hpp>
 
 #include "golden_case.h"
+#include "reflect/base/hash.h"
 #include "temp_folder.h"
 
 using namespace reflect;
@@ -107,6 +108,29 @@ TEST_CASE("the end-of-turn token is trained and BOS comes once") {
   endless[0].weight.back() = 0;
   CHECK_THROWS_WITH(check_examples(endless, loader.chat, *loader.tokenizer),
                     Catch::Contains("row-1") && Catch::Contains("end-of-turn"));
+}
+
+TEST_CASE("system prompts are counted by hash and compared with what the recipe wrote") {
+  const TempFolder folder;
+  Json row = trace_row(1, true);
+  row["system"] = "Think aloud.";
+  row["lineage"] = {{"system_prompt_hash", content_hash("Think aloud.")}};
+  Json changed = row;
+  changed["system"] = "Be brief.";
+  const TrainingData data = Loader().load(write_rows(folder, {row.dump(), changed.dump()}));
+  CHECK(data.system_prompts ==
+        std::map<std::string, std::int64_t>{{content_hash("Think aloud."), 1},
+                                            {content_hash("Be brief."), 1}});
+  CHECK(data.other_system_prompt == 1);
+}
+
+TEST_CASE("a GSM8K row trains its worked solution") {
+  const TempFolder folder;
+  const std::string file =
+      write_rows(folder, {R"({"question": "1 + 1?", "answer": "It is <<1+1=2>>2.\n#### 2"})"});
+  const TrainingData data = Loader().load(file);
+  REQUIRE(data.examples.size() == 1);
+  CHECK(std::ranges::count_if(data.examples[0].weight, [](float w) { return w > 0; }) > 20);
 }
 
 TEST_CASE("the data's hash depends on ids and weights") {

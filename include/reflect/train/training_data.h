@@ -32,14 +32,17 @@ struct TrainingDataOptions {
 
 struct TrainingData {
   std::vector<Example> examples;
-  std::vector<Record> records;                         // of the examples, where asked for
-  std::string preset;                                  // "auto" resolved
-  std::map<std::string, std::int64_t> dropped;         // rows left out, by reason
-  std::int64_t rows = 0;                               // read, good or bad
-  std::int64_t reflective_rows = 0;                    // with at least one reflection
-  std::int64_t reflective_without_error = 0;           // of these: no error span
-  std::map<std::string, std::int64_t> system_prompts;  // hash in the rows' lineage: rows
-  std::string hash;                                    // of all ids and weights, in order
+  std::vector<Record> records;                  // of the examples, where asked for
+  std::string preset;                           // "auto" resolved
+  std::map<std::string, std::int64_t> dropped;  // rows left out, by reason
+  std::int64_t rows = 0;                        // read, good or bad
+  std::int64_t reflective_rows = 0;             // with at least one reflection
+  std::int64_t reflective_without_error = 0;    // of these: no error span
+  // Rows by the hash of their system message ("none" without one), and rows whose message is not
+  // the one that their recipe wrote.
+  std::map<std::string, std::int64_t> system_prompts;
+  std::int64_t other_system_prompt = 0;
+  std::string hash;  // of all ids and weights, in order
 
   std::vector<std::int64_t> lengths() const;
 };
