@@ -19,6 +19,7 @@ struct BenchConfig {
   std::int64_t batch = 1;
   std::int64_t new_tokens = 256;
   bool sample = false;
+  std::int64_t lora_rank = 0;
   RuntimeConfig runtime;
 
   void visit(auto& v) {
@@ -27,6 +28,7 @@ struct BenchConfig {
     v("batch", batch, "Rows decoded together.");
     v("new", new_tokens, "New tokens per row.");
     v("sample", sample, "Temperature 0.7 and top-p 0.9 instead of greedy.");
+    v("lora-rank", lora_rank, "Rank of a fresh adapter on all projections; 0: none.");
     runtime.visit(v);
   }
 };
@@ -61,7 +63,14 @@ ExitCode bench(const BenchConfig& config) {
   const Runtime runtime = start_runtime(config.runtime);
   const ChatModel model = load_chat_model(config.model, "auto", runtime);
   const std::vector<GenerateRequest> requests = requests_of(config, model);
-  const Engine engine(*model.llama, *model.tokenizer, {.max_batch_rows = config.batch});
+  std::optional<Adapter> adapter;
+  if (config.lora_rank > 0) {
+    LoraConfig lora;
+    lora.rank = config.lora_rank;
+    adapter = Adapter::fresh(model.llama->config(), lora, 1);
+  }
+  const Engine engine(*model.llama, *model.tokenizer, {.max_batch_rows = config.batch},
+                      adapter ? &*adapter : nullptr);
   seconds_for(engine, requests, 4);  // warm-up
   const double seconds = seconds_for(engine, requests, config.new_tokens);
   std::size_t prompt_tokens = 0;
@@ -74,6 +83,7 @@ ExitCode bench(const BenchConfig& config) {
                                        {"batch", config.batch},
                                        {"threads", at::get_num_threads()},
                                        {"sampled", config.sample},
+                                       {"lora_rank", config.lora_rank},
                                        {"prompt_tokens", prompt_tokens},
                                        {"new_tokens", new_tokens},
                                        {"seconds", seconds},

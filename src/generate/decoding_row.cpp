@@ -25,7 +25,9 @@ void DecodingRow::advance(std::span<const float> logits, double log_normalizer) 
   std::vector<float> scores(logits.begin(), logits.begin() + known);
   penalize_repetition(scores, sequence_, request_.sampling.repetition_penalty);
   const auto mask = [&](std::int32_t id) { scores[id] = -std::numeric_limits<float>::infinity(); };
-  for (const std::int32_t id : masked_[position]) mask(id);
+  if (const auto masked = masked_.find(position); masked != masked_.end()) {
+    for (const std::int32_t id : masked->second) mask(id);
+  }
 
   while (true) {
     const std::int32_t id = choose(scores);

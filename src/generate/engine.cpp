@@ -57,11 +57,11 @@ class Decoding {
         cache_(model.config(), slots_, longest_row(), model.runtime()),
         rows_(slots_) {}
 
-  // One pass of the model and one token for every row in it: newcomers first, else all active rows.
-  // Returns the finished ones; nothing when no row is left.
+  // One pass of the model over all rows and one token for each: the active ones and those that take
+  // the free slots. Returns the finished ones; nothing when no row is left.
   std::optional<std::vector<std::pair<std::size_t, Completion>>> step() {
-    std::vector<Feed> feeds = newcomers();
-    if (feeds.empty()) feeds = active_rows();
+    std::vector<Feed> feeds = active_rows();
+    add_newcomers(feeds);
     if (feeds.empty()) return std::nullopt;
     advance(feeds, forward(feeds));
     return take_finished(feeds);
@@ -87,14 +87,12 @@ class Decoding {
     return std::min(longest, window_);
   }
 
-  std::vector<Feed> newcomers() {
-    std::vector<Feed> feeds;
+  void add_newcomers(std::vector<Feed>& feeds) {
     for (const auto& [request, slot] : schedule_.admit()) {
       rows_[slot].emplace(
           ActiveRow{request, DecodingRow(*requests_[request], tokenizer_, window_)});
       feeds.push_back({slot, 0, requests_[request]->prompt_ids});
     }
-    return feeds;
   }
 
   std::vector<Feed> active_rows() const {

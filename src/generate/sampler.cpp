@@ -51,6 +51,8 @@ Weights weights_of(std::span<const float> logits, const SamplingConfig& config) 
     floor = std::max<double>(floor, kth_largest(logits, config.top_k));
   }
   Weights weights;
+  weights.ids.reserve(vocabulary);
+  weights.values.reserve(vocabulary);
   for (std::int64_t id = 0; id < vocabulary; ++id) {
     if (!(logits[id] >= floor)) continue;
     weights.ids.push_back(static_cast<std::int32_t>(id));
