@@ -59,6 +59,8 @@ MISTRAL = (
     "{% else %}{{ '[INST] ' + message['content'] + ' [/INST]' }}{% endif %}"
     "{% elif message['role'] == 'assistant' %}{{ message['content'] + eos_token }}{% endif %}{% endfor %}")
 
+MISTRAL_V1 = MISTRAL.replace("'[INST] '", "' [INST] '").replace("{{ message['content'] + eos", "{{ ' ' + message['content'] + eos")
+
 CHATML = (
     "{% for message in messages %}{{'<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n'}}"
     "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}")
@@ -107,6 +109,7 @@ TEMPLATES = {
     "llama3.1": ("llama3.1", LLAMA31, "llama3"),
     "llama2": ("llama2", LLAMA2, "llama2"),
     "mistral": ("mistral", MISTRAL, "llama2_first"),
+    "mistral-v1": ("mistral-v1", MISTRAL_V1, "llama2_first"),
     "chatml": ("chatml", CHATML, "qwen2"),
     "qwen2": ("chatml", QWEN2, "qwen2"),
     "smollm": ("chatml", SMOLLM, "smollm"),

@@ -39,11 +39,15 @@ std::optional<std::string> template_text(const std::string& folder) {
   return template_in(read_json(config.string()), config.string());
 }
 
+// Empty: none that is known.
 std::string_view family_of(std::string_view text) {
   const auto has = [&](std::string_view mark) { return text.find(mark) != text.npos; };
   if (has("<|start_header_id|>")) return has("Cutting Knowledge Date") ? "llama3.1" : "llama3";
   if (has("<|im_start|>")) return "chatml";
-  if (has("[INST]")) return has("<<SYS>>") ? "llama2" : "mistral";
+  if (has("[AVAILABLE_TOOLS]") || has("[SYSTEM_PROMPT]")) return "";  // Mistral's from v3 on
+  if (has("[INST]") && has("<<SYS>>")) return "llama2";
+  if (has("\" [INST] ") || has("' [INST] ")) return "mistral-v1";
+  if (has("[INST]") && !has("eos_token + ' '")) return "mistral";
   if (has("<|user|>")) return "zephyr";
   if (has("### Instruction")) return "alpaca";
   if (has("USER:") && has("ASSISTANT:")) return "vicuna";

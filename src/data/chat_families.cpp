@@ -150,7 +150,7 @@ void render_llama2(Rendering& out, const ChatOptions&) {
       out.bos();
       out.markup("[INST]");
       out.markup(" ");
-      if (i == 1) {
+      if (i == 1 && out.has_system()) {
         add_llama2_system_turn(out);
       } else {
         out.stripped_content(i);
@@ -166,14 +166,16 @@ void render_llama2(Rendering& out, const ChatOptions&) {
   }
 }
 
-void render_mistral(Rendering& out, const ChatOptions&) {
-  demand_alternation("mistral", out);
+// `lead` goes before every turn: nothing in the templates of 2023, a space in those of 2024.
+void render_mistral_with(std::string_view name, std::string_view lead, Rendering& out) {
+  demand_alternation(name, out);
   out.bos();
   for (int i = out.first_turn(); i < out.size(); ++i) {
+    out.markup(lead);
     if (out.at(i).role == "user") {
       out.markup("[INST]");
       out.markup(" ");
-      if (i == 1) {
+      if (i == 1 && out.has_system()) {
         out.content(0);
         out.markup("\n\n");
       }
@@ -185,6 +187,14 @@ void render_mistral(Rendering& out, const ChatOptions&) {
       out.eos(i);
     }
   }
+}
+
+void render_mistral(Rendering& out, const ChatOptions&) {
+  render_mistral_with("mistral", "", out);
+}
+
+void render_mistral_v1(Rendering& out, const ChatOptions&) {
+  render_mistral_with("mistral-v1", " ", out);
 }
 
 void render_chatml(Rendering& out, const ChatOptions& options) {
@@ -291,6 +301,7 @@ const std::vector<ChatFamily>& chat_families() {
       {"llama2", {}, render_llama2},
       {"chatml", {"<|im_end|>"}, render_chatml},
       {"mistral", {}, render_mistral},
+      {"mistral-v1", {}, render_mistral_v1},
       {"zephyr", {}, render_zephyr},
       {"vicuna", {}, render_vicuna},
       {"alpaca", {}, render_alpaca},

@@ -130,8 +130,9 @@ TEST_CASE("the assistant's words and the end of its turn are trained, nothing el
       {"user", "Q"}, {"assistant", " One ", false}, {"user", "R"}, {"assistant", "Two"}};
   const std::map<std::string, std::string> trained = {
       {"llama3", "Two<|eot_id|>"}, {"llama3.1", "Two<|eot_id|>"}, {"chatml", "Two<|im_end|>"},
-      {"llama2", "Two </s>"},      {"mistral", "Two</s>"},        {"zephyr", "Two</s>"},
-      {"vicuna", "Two</s>"},       {"alpaca", "Two</s>"},         {"plain", "Two</s>"}};
+      {"llama2", "Two </s>"},      {"mistral", "Two</s>"},        {"mistral-v1", "Two</s>"},
+      {"zephyr", "Two</s>"},       {"vicuna", "Two</s>"},         {"alpaca", "Two</s>"},
+      {"plain", "Two</s>"}};
   for (const std::string& name : ChatTemplate::names()) {
     CAPTURE(name);
     std::string text;
@@ -178,6 +179,9 @@ TEST_CASE("what no template knows is an error that says so") {
                     Contains("'llama4'") && Contains("llama3.1, llama2"));
   CHECK_THROWS_WITH(detected("{{ messages }}"),
                     Contains("none of the known") && Contains("llama3.1, llama2"));
+  CHECK_THROWS_WITH(detected("{{ '[INST] ' + x + eos_token + ' ' }}"),
+                    Contains("none of the known"));
+  CHECK_THROWS_WITH(detected("[AVAILABLE_TOOLS] [INST]"), Contains("none of the known"));
   CHECK_THROWS_WITH(ChatTemplate::named("llama3").render({{"tool", "x"}}), Contains("'tool'"));
   CHECK_THROWS_WITH(ChatTemplate::named("llama3").render({}), Contains("no messages"));
   CHECK_THROWS_WITH(ChatTemplate::named("llama2").render({{"user", "x"}, {"user", "y"}}),
