@@ -4,4 +4,4 @@ install(RUNTIME_DEPENDENCY_SET reflect_tools
   PRE_EXCLUDE_REGEXES "^ld-linux" "^lib(c|m|rt|dl|util|pthread|gcc_s|stdc\\+\\+)\\.so" "^libcuda\\.so"
   LIBRARY DESTINATION lib)
 install(DIRECTORY data/ DESTINATION share/reflect/data)
-install(FILES LICENSE README.md DESTINATION share/reflect OPTIONAL)
+install(FILES LICENSE README.md DESTINATION share/reflect)

@@ -13,3 +13,11 @@ for tool in "$folder"/moved/bin/reflect-*; do
   foreign=$(env -i ldd "$tool" | grep -v "$folder/moved" | awk '{print $1}' | grep -Ev "$runtime" || true)
   [ -z "$foreign" ] || { echo "check_install: $tool loads from outside the tree: $foreign" >&2; exit 1; }
 done
+
+# From another folder: recipes and the demo model come from the tree, and libtorch computes.
+tree=$folder/moved
+(cd / && env -i "$tree/bin/reflect-gen" --recipe plain --teacher.kind procedural --count 1 --output - --quiet \
+  --log-level error | grep -q '"response"')
+(cd / && env -i "$tree/bin/reflect-eval" --model "$tree/share/reflect/data/demo/model" --quiet \
+  --ask "a=1,b=2,a+b=?" >/dev/null)
+echo "check_install: passed"
