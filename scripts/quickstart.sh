@@ -29,7 +29,7 @@ if [ -n "$gsm8k" ]; then
 fi
 run=${run:-runs/quickstart${gsm8k:+-gsm8k}}
 
-scripts/build.sh release
+scripts/build.sh release reflect-gen reflect-score reflect-train reflect-eval reflect-merge
 bin=$PWD/build/release/bin
 mkdir -p "$run"
 say() { printf '\n== %s\n' "$*"; }
