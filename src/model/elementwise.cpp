@@ -110,10 +110,6 @@ struct RmsNorm : Function<RmsNorm> {
   }
 };
 
-float sigmoid(float x) {
-  return 1.0f / (1.0f + std::exp(-x));
-}
-
 struct SwiGlu : Function<SwiGlu> {
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& gate, const at::Tensor& up) {
     at::Tensor y = at::empty_like(gate);
