@@ -92,7 +92,7 @@ void rewrite(Words& words, Write write) {
 
 }  // namespace
 
-PreTokenizer PreTokenizer::isolating(Regex pattern) {
+PreTokenizer PreTokenizer::byte_level_split(Regex pattern) {
   PreTokenizer result;
   result.steps_.push_back(Split{std::move(pattern), SplitBehavior::kIsolated, false});
   result.byte_level_ = true;

@@ -26,8 +26,8 @@ class PreTokenizer {
   // `json`: a "pre_tokenizer" object or null; `where` names it in errors. Throws Error for a type
   // that is not known here.
   PreTokenizer(const nlohmann::json& json, const std::string& where) { add(json, where, 0); }
-  // Every match of `pattern` is a word, and so is what stands between two.
-  static PreTokenizer isolating(Regex pattern);
+  // Over bytes; every match of `pattern` is a word, and so is what stands between two.
+  static PreTokenizer byte_level_split(Regex pattern);
 
   // `at_start`: the text begins where the user's text begins.
   Words split(AlignedText text, bool at_start) const;

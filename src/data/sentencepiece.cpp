@@ -2,10 +2,10 @@
 #include <sentencepiece_processor.h>
 
 #include <algorithm>
-#include <unordered_map>
 
 #include "data/added_tokens.h"
 #include "data/aligned_text.h"
+#include "data/piece_spelling.h"
 #include "data/tokenizer_files.h"
 #include "reflect/base/error.h"
 #include "reflect/base/file.h"
@@ -18,8 +18,6 @@ using Processor = sentencepiece::SentencePieceProcessor;
 // A ModelProto that, appended to another one, sets normalizer_spec.add_dummy_prefix to false.
 constexpr std::string_view kNoDummyPrefix("\x1a\x02\x18\x00", 4);
 
-constexpr std::string_view kSpaceMark = "\xE2\x96\x81";  // U+2581
-
 void load(Processor& processor, const std::string& model, const std::string& path) {
   const auto status = processor.LoadFromSerializedProto(model);
   if (!status.ok()) {
@@ -27,16 +25,6 @@ void load(Processor& processor, const std::string& model, const std::string& pat
          "{} is neither a SentencePiece model ({}) nor a tiktoken file; fetch it again", path,
          status.message());
   }
-}
-
-std::string with_spaces(std::string_view piece) {
-  std::string text;
-  for (std::size_t at = 0; at < piece.size();) {
-    const bool is_mark = piece.substr(at).starts_with(kSpaceMark);
-    text.push_back(is_mark ? ' ' : piece[at]);
-    at += is_mark ? kSpaceMark.size() : 1;
-  }
-  return text;
 }
 
 class SentencePieceTokenizer : public Tokenizer {
@@ -98,12 +86,8 @@ SentencePieceTokenizer::SentencePieceTokenizer(const std::string& path,
 void SentencePieceTokenizer::read_pieces() {
   for (int id = 0; id < processor_.GetPieceSize(); ++id) {
     const std::string& piece = processor_.IdToPiece(id);
-    if (processor_.IsByte(id)) {  // "<0x0A>"
-      const auto byte = static_cast<char>(std::stoi(piece.substr(3, 2), nullptr, 16));
-      bytes_.push_back(std::string(1, byte));
-    } else {
-      bytes_.push_back(with_spaces(piece));
-    }
+    const auto byte = processor_.IsByte(id) ? byte_token_value(piece) : std::nullopt;
+    bytes_.push_back(byte ? std::string(1, static_cast<char>(*byte)) : with_spaces(piece));
     special_.push_back(false);
     if (processor_.IsControl(id) || processor_.IsUnknown(id))
       add_token({.id = id, .text = piece, .special = true});

@@ -130,7 +130,7 @@ std::unique_ptr<Tokenizer> read_tiktoken(const std::string& path, const Tokenize
       fail("tokenizer", "{} has no token for the byte {}; fetch the file again", path, byte);
   }
   add_merges(parts.bytes_of_id, parts.bpe);
-  parts.pre_tokenizer = PreTokenizer::isolating(Regex("tokenizer", kLlama3Pattern));
+  parts.pre_tokenizer = PreTokenizer::byte_level_split(Regex("tokenizer", kLlama3Pattern));
   for (const std::string& name : llama3_special_tokens()) {
     const auto id = static_cast<std::int32_t>(parts.bytes_of_id.size());
     parts.added_tokens.push_back({.id = id, .text = name, .special = true});

@@ -11,10 +11,11 @@
 namespace reflect {
 namespace {
 
+namespace fs = std::filesystem;
 using Json = nlohmann::json;
 
 Json read_json_if_there(const std::string& path) {
-  return std::filesystem::exists(path) ? read_json(path) : Json::object();
+  return fs::exists(path) ? read_json(path) : Json::object();
 }
 
 // "</s>" or {"content": "</s>", ...}.
@@ -85,9 +86,14 @@ AddedToken added_token_of(const Json& json, std::int32_t id, const std::string& 
 
 TokenizerConfig read_tokenizer_config(const std::string& folder) {
   TokenizerConfig config;
+  const auto path_of = [&](const char* name) { return (fs::path(folder) / name).string(); };
+  bool says_bos = false;
+  bool says_eos = false;
   for (const char* name : {"tokenizer_config.json", "special_tokens_map.json"}) {
-    const std::string path = (std::filesystem::path(folder) / name).string();
+    const std::string path = path_of(name);
     const Json json = read_json_if_there(path);
+    says_bos = says_bos || json.contains("bos_token");
+    says_eos = says_eos || json.contains("eos_token");
     set_token(config.bos_token, json, "bos_token", path);
     set_token(config.eos_token, json, "eos_token", path);
     set_flag(config.adds_bos, json, "add_bos_token", path);
@@ -95,10 +101,10 @@ TokenizerConfig read_tokenizer_config(const std::string& folder) {
     set_flag(config.add_prefix_space, json, "add_prefix_space", path);
     set_added_tokens(config, json, path);
   }
-  const std::string path = (std::filesystem::path(folder) / "config.json").string();
+  const std::string path = path_of("config.json");
   const Json json = read_json_if_there(path);
-  set_id(config.bos_id, json, "bos_token_id", path);
-  set_id(config.eos_id, json, "eos_token_id", path);
+  if (!says_bos) set_id(config.bos_id, json, "bos_token_id", path);
+  if (!says_eos) set_id(config.eos_id, json, "eos_token_id", path);
   return config;
 }
 

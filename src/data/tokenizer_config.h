@@ -10,11 +10,11 @@
 
 namespace reflect {
 
-// From tokenizer_config.json, special_tokens_map.json and config.json, the first that says it.
+// From tokenizer_config.json or special_tokens_map.json, the first that says it.
 struct TokenizerConfig {
   std::optional<std::string> bos_token;
   std::optional<std::string> eos_token;
-  std::optional<std::int32_t> bos_id;
+  std::optional<std::int32_t> bos_id;  // from config.json, where the others do not speak of BOS
   std::optional<std::int32_t> eos_id;
   std::optional<bool> adds_bos;
   std::optional<bool> legacy;            // SentencePiece: a space before every part

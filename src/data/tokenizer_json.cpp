@@ -1,11 +1,11 @@
 // tokenizer.json of the tokenizers library: byte-level and SentencePiece-style BPE.
-#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <unordered_map>
+#include <unordered_set>
 
 #include "data/bpe_tokenizer.h"
-#include "data/byte_level.h"
 #include "data/json_field.h"
+#include "data/piece_spelling.h"
 #include "data/tokenizer_files.h"
 #include "reflect/base/error.h"
 
@@ -13,15 +13,6 @@ namespace reflect {
 namespace {
 
 using Json = nlohmann::json;
-
-// "<0x0A>" -> 10.
-std::optional<unsigned char> byte_token_value(std::string_view name) {
-  if (name.size() != 6 || !name.starts_with("<0x") || name[5] != '>') return std::nullopt;
-  const auto digit = [](char c) { return c >= '0' && c <= '9' ? c - '0' : c - 'A' + 10; };
-  const int high = digit(name[3]), low = digit(name[4]);
-  if (high < 0 || high > 15 || low < 0 || low > 15) return std::nullopt;
-  return static_cast<unsigned char>(high * 16 + low);
-}
 
 // What the decoder does to the names of tokens.
 struct Decoding {
@@ -58,19 +49,10 @@ void read_decoder(const Json& json, const std::string& where, int depth, Decodin
   }
 }
 
-std::string decoded_name(std::string_view name, const Decoding& decoding) {
-  if (decoding.byte_fallback) {
-    if (const auto byte = byte_token_value(name)) return std::string(1, static_cast<char>(*byte));
-  }
-  const std::string_view mark = decoding.space_mark;
-  if (mark.empty()) return std::string(name);
-  std::string text;
-  for (std::size_t at = 0; at < name.size();) {
-    const bool is_mark = name.substr(at).starts_with(mark);
-    text.push_back(is_mark ? ' ' : name[at]);
-    at += is_mark ? mark.size() : 1;
-  }
-  return text;
+std::string decoded_name(const std::string& name, const Decoding& decoding) {
+  const auto byte = decoding.byte_fallback ? byte_token_value(name) : std::nullopt;
+  if (byte) return std::string(1, static_cast<char>(*byte));
+  return decoding.space_mark.empty() ? name : with_spaces(name, decoding.space_mark);
 }
 
 // BOS where the template for one text starts with a special token; its name, or empty.
@@ -150,7 +132,8 @@ class Reader {
       const auto name = json_field<std::string>(entry, "content", where);
       const std::int32_t id = checked_token_id(json_member(entry, "id", where), name, where);
       parts_.added_tokens.push_back(added_token_of(entry, id, where));
-      set_bytes(id, parts_.added_tokens.back().text);
+      set_bytes(id, name);
+      if (parts_.added_tokens.back().special) special_names_.insert(name);
     }
   }
 
@@ -167,34 +150,24 @@ class Reader {
     options.byte_fallback = json_field_or(model, "byte_fallback", false, path_);
     options.fuse_unknown = json_field_or(model, "fuse_unk", false, path_);
     const auto unknown = json_field_or<std::string>(model, "unk_token", "", path_);
-    if (!unknown.empty()) options.unknown_id = id_named(unknown, "unk_token");
+    if (!unknown.empty()) {
+      options.unknown_id = id_of_text(unknown);
+      if (!options.unknown_id)
+        fail("tokenizer", "{}: the unk_token '{}' is not in the vocabulary", path_, unknown);
+    }
     parts_.bpe = Bpe(options);
     for (const auto& [name, id] : ids_) add_to_model(name, id, options.by_bytes);
   }
 
+  // Special tokens stay out of the model: no text is encoded as one.
   void add_to_model(const std::string& name, std::int32_t id, bool by_bytes) {
-    if (by_bytes) {
-      if (const auto bytes = byte_level_bytes(name); bytes && !is_added(name))
-        parts_.bpe.add_token(id, *bytes);
-      return;
+    if (special_names_.contains(name)) return;
+    if (!by_bytes) {
+      parts_.bpe.add_token(id, name);
+      if (const auto byte = byte_token_value(name)) parts_.bpe.set_byte_fallback(*byte, id);
+    } else if (const auto bytes = byte_level_bytes(name)) {
+      parts_.bpe.add_token(id, *bytes);
     }
-    if (!is_added(name)) parts_.bpe.add_token(id, name);
-    if (const auto byte = byte_token_value(name)) parts_.bpe.set_byte_fallback(*byte, id);
-  }
-
-  bool is_added(const std::string& name) const {
-    return std::any_of(
-        parts_.added_tokens.begin(), parts_.added_tokens.end(),
-        [&](const AddedToken& token) { return token.special && token.text == name; });
-  }
-
-  std::int32_t id_named(const std::string& name, std::string_view what) const {
-    const auto found = ids_.find(name);
-    if (found == ids_.end()) {
-      fail("tokenizer", "{}: {} names '{}', which is not in the vocabulary; fetch the file again",
-           path_, what, name);
-    }
-    return found->second;
   }
 
   // Each merge is "a b" or ["a", "b"].
@@ -203,16 +176,26 @@ class Reader {
       fail("tokenizer", "{}: 'merges' is not a list; fetch the file again", path_);
     parts_.bpe.merges().reserve(merges.size());
     for (std::size_t rank = 0; rank < merges.size(); ++rank) {
-      const std::string what = fmt::format("merge {}", rank);
-      const auto [left, right] = pair_of(merges[rank], what);
-      const std::int32_t left_id = id_named(left, what);
-      const std::int32_t right_id = id_named(right, what);
+      const auto [left, right] = pair_of(merges[rank], rank);
+      const std::int32_t left_id = id_in_merge(left, rank);
+      const std::int32_t right_id = id_in_merge(right, rank);
       parts_.bpe.merges().set(left_id, right_id,
-                              {static_cast<std::uint32_t>(rank), id_named(left + right, what)});
+                              {static_cast<std::uint32_t>(rank), id_in_merge(left + right, rank)});
     }
   }
 
-  std::pair<std::string, std::string> pair_of(const Json& merge, const std::string& what) const {
+  std::int32_t id_in_merge(const std::string& name, std::size_t rank) const {
+    const auto found = ids_.find(name);
+    if (found == ids_.end()) {
+      fail("tokenizer",
+           "{}: merge {} names '{}', which is not in the vocabulary; fetch the file "
+           "again",
+           path_, rank, name);
+    }
+    return found->second;
+  }
+
+  std::pair<std::string, std::string> pair_of(const Json& merge, std::size_t rank) const {
     if (merge.is_array() && merge.size() == 2 && merge[0].is_string() && merge[1].is_string())
       return {merge[0].get<std::string>(), merge[1].get<std::string>()};
     if (merge.is_string()) {
@@ -221,7 +204,7 @@ class Reader {
       if (space != text.npos && text.find(' ', space + 1) == text.npos)
         return {text.substr(0, space), text.substr(space + 1)};
     }
-    fail("tokenizer", "{}: {} is {}, not a pair of tokens; fetch the file again", path_, what,
+    fail("tokenizer", "{}: merge {} is {}, not a pair of tokens; fetch the file again", path_, rank,
          merge.dump().substr(0, 80));
   }
 
@@ -237,11 +220,26 @@ class Reader {
     const std::string leading =
         leading_special_token(optional("post_processor"), path_ + ": post_processor", 0);
     parts_.adds_bos = config_.adds_bos.value_or(!leading.empty());
-    if (config_.bos_token) parts_.bos_id = id_of_text(*config_.bos_token);
-    if (!parts_.bos_id) parts_.bos_id = config_.bos_id;
+    parts_.bos_id = configured_id("BOS", config_.bos_token, config_.bos_id);
     if (!parts_.bos_id && !leading.empty()) parts_.bos_id = id_of_text(leading);
-    if (config_.eos_token) parts_.eos_id = id_of_text(*config_.eos_token);
-    if (!parts_.eos_id) parts_.eos_id = config_.eos_id;
+    parts_.eos_id = configured_id("EOS", config_.eos_token, config_.eos_id);
+  }
+
+  std::optional<std::int32_t> configured_id(const char* what,
+                                            const std::optional<std::string>& text,
+                                            std::optional<std::int32_t> id) const {
+    if (text) {
+      id = id_of_text(*text);
+      if (!id)
+        fail("tokenizer",
+             "{} has no token '{}', which tokenizer_config.json names as {}; mend "
+             "one of the two",
+             path_, *text, what);
+    } else if (id && static_cast<std::size_t>(*id) >= parts_.bytes_of_id.size()) {
+      fail("tokenizer", "{} has no id {}, which config.json names as {}; mend one of the two",
+           path_, *id, what);
+    }
+    return id;
   }
 
   const std::string& path_;
@@ -249,6 +247,7 @@ class Reader {
   const TokenizerConfig& config_;
   Decoding decoding_;
   std::unordered_map<std::string, std::int32_t> ids_;
+  std::unordered_set<std::string> special_names_;
   BpeTokenizerParts parts_;
 };
 

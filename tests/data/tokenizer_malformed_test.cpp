@@ -76,7 +76,7 @@ TEST_CASE("damaged members of a tokenizer.json are named") {
              Contains("merge 0") && Contains("'z'"));
   CHECK_THAT(with("/model/merges/0", Json::array({"b", "a"})),
              Contains("merge 0") && Contains("'ba'"));
-  CHECK_THAT(with("/model/unk_token", "<unk>"), Contains("'<unk>'"));
+  CHECK_THAT(with("/model/unk_token", "<unk>"), Contains("unk_token '<unk>'"));
   CHECK_THAT(with("/model/ignore_merges", "yes"), Contains("'ignore_merges'"));
   CHECK_THAT(with("/model/end_of_word_suffix", "</w>"), Contains("'end_of_word_suffix'"));
   CHECK_THAT(with("/model/dropout", 0.1), Contains("'dropout'"));
@@ -170,8 +170,13 @@ TEST_CASE("what stands beside the vocabulary is checked too") {
              Contains("tokenizer_config.json") && Contains("bos_token"));
   CHECK_THAT(complaint_about("tokenizer_config.json", R"({"add_bos_token": "no"})"),
              Contains("add_bos_token"));
+  CHECK_THAT(complaint_about("tokenizer_config.json", R"({"bos_token": "<s>"})"),
+             Contains("no token '<s>'") && Contains("BOS"));
   CHECK_THAT(complaint_about("config.json", R"({"eos_token_id": -4})"),
              Contains("config.json") && Contains("-4"));
+  CHECK_THAT(complaint_about("config.json", R"({"eos_token_id": [3, 4]})"),
+             Contains("no id 3") && Contains("EOS"));
+  CHECK(complaint_about("config.json", R"({"bos_token_id": 0, "eos_token_id": [2, 9]})").empty());
 }
 
 TEST_CASE("a folder without a tokenizer says what is missing") {

@@ -9,6 +9,7 @@
 #include "data/utf8.h"
 #include "reflect/base/error.h"
 #include "reflect/base/file.h"
+#include "temp_folder.h"
 
 namespace reflect {
 namespace {
@@ -239,6 +240,14 @@ TEST_CASE("the folder tells BOS, EOS and whether BOS is put before texts") {
     CHECK(tokenizer->adds_bos());
     CHECK(tokenizer->strips_leading_space());
   }
+
+  const TempFolder folder;  // without tokenizer_config.json
+  std::filesystem::copy(kTokenizerGolden + "gpt2/tokenizer.json", folder.path());
+  write_file_atomic(folder / "config.json", R"({"bos_token_id": 5, "eos_token_id": [6, 7]})");
+  CHECK(load_tokenizer(folder.path())->bos_id() == 5);
+  CHECK(load_tokenizer(folder.path())->eos_id() == 6);
+  write_file_atomic(folder / "tokenizer_config.json", R"({"bos_token": null})");
+  CHECK_FALSE(load_tokenizer(folder.path())->bos_id());
 
   const auto tiktoken = load_tokenizer(kTokenizerGolden + "tiktoken");
   CHECK(tiktoken->special_id("<|begin_of_text|>") == tiktoken->vocab_size() - 256);

@@ -1,6 +1,7 @@
-#include "data/byte_level.h"
+#include "data/piece_spelling.h"
 
 #include <array>
+#include <charconv>
 
 #include "data/utf8.h"
 
@@ -34,6 +35,25 @@ std::optional<std::string> byte_level_bytes(std::string_view name) {
     name.remove_prefix(character.length);
   }
   return bytes;
+}
+
+std::optional<unsigned char> byte_token_value(std::string_view name) {
+  if (name.size() != 6 || !name.starts_with("<0x") || name[5] != '>') return std::nullopt;
+  unsigned char value = 0;
+  const char* end = name.data() + 5;
+  const auto [stop, error] = std::from_chars(name.data() + 3, end, value, 16);
+  if (error != std::errc() || stop != end) return std::nullopt;
+  return value;
+}
+
+std::string with_spaces(std::string_view name, std::string_view mark) {
+  std::string text;
+  while (!name.empty()) {
+    const bool is_mark = name.starts_with(mark);
+    text.push_back(is_mark ? ' ' : name[0]);
+    name.remove_prefix(is_mark ? mark.size() : 1);
+  }
+  return text;
 }
 
 }  // namespace reflect
