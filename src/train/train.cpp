@@ -7,11 +7,17 @@
 
 #include "explain.h"
 #include "preflight.h"
+#include "reflect/base/config.h"
 #include "reflect/train/trainer.h"
 #include "run_folder.h"
 
 namespace reflect {
 namespace {
+
+bool is_default(LoraConfig config) {
+  LoraConfig standard;
+  return to_yaml(fields_of(config)) == to_yaml(fields_of(standard));
+}
 
 void check(const TrainConfig& config) {
   const auto require = [](bool good, const char* flag, const char* remedy) {
@@ -19,7 +25,8 @@ void check(const TrainConfig& config) {
   };
   require(!config.model.empty(), "model", "is missing; give the folder of a base checkpoint");
   require(!config.train.empty(), "train", "is missing; give at least one file of rows");
-  require(!config.output.empty(), "output", "is missing; give the folder of the run");
+  require(!config.output.empty() || config.explain > 0, "output",
+          "is missing; give the folder of the run");
   require(config.gradient_accumulation_steps > 0, "gradient_accumulation_steps",
           "must be at least 1");
   require(config.packing.window > 0, "packing.window", "must be at least 1");
@@ -30,6 +37,8 @@ void check(const TrainConfig& config) {
   require(config.init == "checkpoint" || config.method == "full", "init",
           "random needs --method full: random weights stay random under an adapter");
   require(config.adapter.empty() || config.method == "lora", "adapter", "needs --method lora");
+  require(config.adapter.empty() || is_default(config.lora), "lora.*",
+          "cannot be set beside --adapter, which brings its own shape");
 }
 
 std::int64_t max_seq_length_of(const TrainConfig& config) {

@@ -183,6 +183,7 @@ TEST_CASE("reflect-train refuses what it cannot do, in one line") {
       {{"--template", "nonsense"}, 2, "known"},
       {{"--method", "qlora"}, 2, "qlora"},
       {{"--init", "random"}, 2, "--method full"},
+      {{"--adapter", kModel + "/adapter"}, 2, "lora.*"},
       {{"--lora.targets", "z_proj"}, 2, "z_proj"},
       {{"--max_seq_length", "100000"}, 2, "window"},
       {{"--packing.capacity", "16"}, 2, "capacity"},

@@ -49,7 +49,7 @@ struct TrainConfig {
     v("method", method, "What is trained: an adapter or every weight.", {"lora", "full"});
     v("init", init, "Start from the checkpoint's weights or (method full) from random ones.",
       {"checkpoint", "random"});
-    v("adapter", adapter, "Folder of an adapter to go on training; its shape replaces lora.*.");
+    v("adapter", adapter, "Folder of an adapter to go on training; it brings its own lora.*.");
     v("template", chat_template, "Chat template; auto: told by the model's folder.");
     v("max_seq_length", max_seq_length,
       "Longer rows are left out; 0: the model's window, at most 4096.");
