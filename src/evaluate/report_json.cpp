@@ -1,4 +1,6 @@
 // The report as JSON: the file that --output names.
+#include <torch/headeronly/version.h>
+
 #include "evaluate/report.h"
 #include "reflect/base/config.h"
 
@@ -25,6 +27,7 @@ Json json_of(const ArmReport& arm) {
   Json json = {{"name", arm.config.name},
                {"model", arm.config.model},
                {"adapter", arm.config.adapter},
+               {"system_prompt", arm.config.system_prompt},
                {"draft", arm.config.draft},
                {"ban_reflection", arm.config.ban_reflection},
                {"hash", arm.hash},
@@ -86,11 +89,9 @@ Json settings_of(EvaluateConfig config) {
 }  // namespace
 
 Json json_of(const Report& report) {
-  Json json = {{"tool", "reflect-eval"},
-               {"version", REFLECT_VERSION},
-               {"settings", settings_of(report.config)},
-               {"problems", report.problems},
-               {"rejected_rows", report.rejected}};
+  Json json = {{"tool", "reflect-eval"},      {"version", REFLECT_VERSION},
+               {"libtorch", TORCH_VERSION},   {"settings", settings_of(report.config)},
+               {"problems", report.problems}, {"rejected_rows", report.rejected}};
   if (report.contamination) {
     const Contamination& found = *report.contamination;
     json["contamination"] = {{"train_rows", found.train_rows},

@@ -109,6 +109,39 @@ TEST_CASE("a second run generates nothing and grades what is there") {
   CHECK(place.report().at("arms")[0].at("accuracy") == 1.0);
 }
 
+TEST_CASE("a draft goes on from where the free answer began to reflect") {
+  const Workplace place;
+  REQUIRE(run_tool("reflect-eval", place.arguments(kOneArm)).exit_code == 0);
+  const std::string before = "<thinking>\n1 + 2 = 4\n";
+  std::string changed;
+  for (Json row : place.row_list()) {
+    const std::string gold = row.at("gold");
+    if (row.at("id") != "p0") {
+      row["response"] =
+          before + "<reflection>no</reflection>\n</thinking>\n<output>" + gold + "</output>";
+    }
+    changed += row.dump() + "\n";
+  }
+  write_file_atomic(place.rows, changed);
+  const ToolResult got = run_tool("reflect-eval", place.arguments(kOneArm + Arguments{"--draft"}));
+  REQUIRE(got.exit_code == 0);
+  const Json draft = place.report().at("drafts").at(0);
+  CHECK(draft.at("reflected") == 4);
+  CHECK(draft.at("missed") == 1);
+  CHECK(draft.at("repaired").get<int>() + draft.at("stayed_right").get<int>() == 4);
+  const auto rows = place.row_list();
+  REQUIRE(rows.size() == 10);
+  CHECK(rows[5].at("response") == rows[0].at("response"));  // p0 has no reflection to cut at
+  const std::string forced = before + "</thinking>\n<output>";
+  for (std::size_t i = 6; i < 10; ++i) {
+    const std::string response = rows[i].at("response");
+    CHECK(response.starts_with(forced));
+    CHECK(response.size() > forced.size());
+    CHECK(rows[i].at("prompt_tokens") == rows[i - 5].at("prompt_tokens"));
+    CHECK(rows[i].at("new_tokens") > 24);
+  }
+}
+
 TEST_CASE("a run that was ended goes on and ends as if it never was") {
   const int signal = GENERATE(SIGTERM, SIGKILL);
   const Workplace place(10);
