@@ -244,10 +244,15 @@ std::vector<Span> take_spans(Row& row, std::size_t response_size) {
   return spans;
 }
 
+// A row has dozens of spans, so theirs are built without the copies of an initializer list.
 Json json_of(const Span& span) {
-  Json json = {{"type", name_of(span.type)}, {"begin", span.begin}, {"end", span.end}};
-  if (span.round != 0) json["round"] = span.round;
-  if (span.proof != Proof::kNone) json["proof"] = name_of(span.proof);
+  Json::object_t json;
+  json.reserve(5);
+  json.emplace_back("type", name_of(span.type));
+  json.emplace_back("begin", span.begin);
+  json.emplace_back("end", span.end);
+  if (span.round != 0) json.emplace_back("round", span.round);
+  if (span.proof != Proof::kNone) json.emplace_back("proof", name_of(span.proof));
   return json;
 }
 
@@ -322,8 +327,10 @@ Json json_of(const Record& record) {
   }
   if (!record.response.empty()) row[response_key(record.other)] = record.response;
   if (!record.spans.empty()) {
-    row["spans"] = Json::array();
-    for (const Span& span : record.spans) row["spans"].push_back(json_of(span));
+    Json::array_t spans;
+    spans.reserve(record.spans.size());
+    for (const Span& span : record.spans) spans.push_back(json_of(span));
+    row["spans"] = std::move(spans);
   }
   if (!record.scores.is_null()) row["scores"] = record.scores;
   if (!record.lineage.is_null()) row["lineage"] = record.lineage;

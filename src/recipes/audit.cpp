@@ -1,9 +1,9 @@
-#include "audit.h"
+#include "recipes/audit.h"
 
 #include <map>
 
+#include "recipes/text_pieces.h"
 #include "reflect/base/error.h"
-#include "text_pieces.h"
 
 namespace reflect {
 namespace {

@@ -1,4 +1,4 @@
-#include "corruption.h"
+#include "recipes/corruption.h"
 
 #include <algorithm>
 #include <array>

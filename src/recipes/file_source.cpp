@@ -1,10 +1,10 @@
 #include <algorithm>
 
+#include "recipes/source.h"
+#include "recipes/text_pieces.h"
 #include "reflect/base/error.h"
 #include "reflect/base/hash.h"
 #include "reflect/tasks/checker.h"
-#include "source.h"
-#include "text_pieces.h"
 
 namespace reflect {
 namespace {

@@ -1,29 +1,14 @@
-#include "inject.h"
+#include "recipes/inject.h"
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <numeric>
 
 #include "reflect/base/error.h"
 
 namespace reflect {
 namespace {
-
-std::vector<double> weights_of(const std::vector<std::string>& texts) {
-  std::vector<double> weights;
-  for (const std::string& text : texts) {
-    double weight = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), weight);
-    if (error != std::errc() || end != text.data() + text.size() || !(weight >= 0)) {
-      fail_usage("recipe", "notice_after: \"{}\" is not a weight of 0 or more", text);
-    }
-    weights.push_back(weight);
-  }
-  const double sum = std::accumulate(weights.begin(), weights.end(), 0.0);
-  if (!(sum > 0)) fail_usage("recipe", "notice_after: the weights add up to {}", sum);
-  for (double& weight : weights) weight /= sum;
-  return weights;
-}
 
 std::vector<ErrorKind> kinds_for(const InjectPlan& plan, const Family& family) {
   if (!plan.kinds.empty()) return plan.kinds;
@@ -296,11 +281,25 @@ std::vector<std::string> inject_fields() {
   return {"wrong", "right", "wrong_value", "right_value", "wrong_sign", "right_sign", "missing"};
 }
 
+std::vector<double> shares_of(const std::vector<std::string>& weights) {
+  std::vector<double> shares;
+  for (const std::string& text : weights) {
+    double weight = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), weight);
+    if (error != std::errc() || end != text.data() + text.size() || !(weight >= 0)) return {};
+    shares.push_back(weight);
+  }
+  const double sum = std::accumulate(shares.begin(), shares.end(), 0.0);
+  if (!(sum > 0 && std::isfinite(sum))) return {};
+  for (double& share : shares) share /= sum;
+  return shares;
+}
+
 InjectPlan::InjectPlan(const CorruptStep& step)
     : q(step.q),
       clean_fraction(step.clean_fraction),
       follow(step.form == "follow"),
-      notice_after(weights_of(step.notice_after)) {
+      notice_after(shares_of(step.notice_after)) {
   for (const std::string& name : step.kinds) kinds.push_back(*error_kind_named(name));
   for (const auto& [name, variants] : step.reflections) {
     reflections[static_cast<std::size_t>(*error_kind_named(name))] = &variants;

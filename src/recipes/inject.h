@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "corruption.h"
+#include "recipes/corruption.h"
 #include "reflect/data/trace.h"
 #include "reflect/recipes/recipe.h"
 
@@ -15,6 +15,9 @@ namespace reflect {
 // The places that a wording of a mistake may fill: the equations and values of the wrong and the
 // right execution, the signs of their operations, and the equation of the step that came too late.
 std::vector<std::string> inject_fields();
+
+// Weights as shares of their sum; empty where one is no number of 0 or more, or all are 0.
+std::vector<double> shares_of(const std::vector<std::string>& weights);
 
 // A CorruptStep with its texts read once, for many traces.
 struct InjectPlan {

@@ -1,4 +1,4 @@
-#include "locate.h"
+#include "recipes/locate.h"
 
 #include "reflect/tasks/step_checker.h"
 

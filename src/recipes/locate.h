@@ -1,9 +1,9 @@
 // Places the first mistake of a written solution.
 #pragma once
 
+#include "recipes/task.h"
 #include "reflect/recipes/recipe.h"
 #include "reflect/tasks/step_checker.h"
-#include "task.h"
 
 namespace reflect {
 

@@ -1,4 +1,4 @@
-#include "mend.h"
+#include "recipes/mend.h"
 
 #include <algorithm>
 #include <set>
@@ -132,9 +132,7 @@ void mend(const MendStep& step, TraceRow& row, Random random) {
   trace.thinking(lines_from(gold, repaired, gold.size()));
   finish(row, trace);
 
-  Json details = Json::object();
-  if (mistake.step) details["step"] = *mistake.step;
-  row.errors.push_back({1, kind_of(mistake), mistake.proof, std::move(details)});
+  row.errors.push_back({1, kind_of(mistake), mistake.proof, mistake.step});
 }
 
 void write_plain(TraceRow& row) {

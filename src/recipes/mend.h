@@ -4,9 +4,9 @@
 #include <string>
 #include <vector>
 
+#include "recipes/task.h"
 #include "reflect/base/random.h"
 #include "reflect/recipes/recipe.h"
-#include "task.h"
 
 namespace reflect {
 

@@ -1,8 +1,8 @@
-#include "parse_reply.h"
+#include "recipes/parse_reply.h"
 
-#include "locate.h"
+#include "recipes/locate.h"
+#include "recipes/text_pieces.h"
 #include "reflect/base/error.h"
-#include "text_pieces.h"
 
 namespace reflect {
 namespace {
@@ -58,10 +58,10 @@ class MistakeFinder {
         add(begin, end, {SpanType::kError, 0, 0, round, Proof::kExecuted});
         written = end;
         found_ = true;
-        errors_.push_back({round, "wrong_equation", Proof::kExecuted, Json::object()});
+        errors_.push_back({round, "wrong_equation", Proof::kExecuted, std::nullopt});
       }
     }
-    if (round != 0 && !found_) errors_.push_back({round, "unplaced", Proof::kNone, Json::object()});
+    if (round != 0 && !found_) errors_.push_back({round, "unplaced", Proof::kNone, std::nullopt});
     add(written, span.end, {SpanType::kThinking, 0, 0});
   }
 

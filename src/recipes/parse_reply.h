@@ -1,8 +1,8 @@
 // Reads replies that already are traces with tags.
 #pragma once
 
+#include "recipes/task.h"
 #include "reflect/recipes/recipe.h"
-#include "task.h"
 
 namespace reflect {
 

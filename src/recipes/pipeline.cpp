@@ -1,11 +1,11 @@
-#include "pipeline.h"
+#include "recipes/pipeline.h"
 
-#include "locate.h"
-#include "mend.h"
-#include "parse_reply.h"
+#include "recipes/locate.h"
+#include "recipes/mend.h"
+#include "recipes/parse_reply.h"
+#include "recipes/verify.h"
 #include "reflect/base/hash.h"
 #include "reflect/tasks/checker.h"
-#include "verify.h"
 
 namespace reflect {
 namespace {
@@ -98,10 +98,8 @@ void Pipeline::corrupt(TraceRow& row) {
   row.response = std::move(trace.text);
   row.spans = std::move(trace.spans);
   for (const InjectedError& error : trace.errors) {
-    row.errors.push_back({error.round,
-                          std::string(name_of(error.kind)),
-                          Proof::kExecuted,
-                          {{"step", error.step}, {"noticed_after", error.noticed_after}}});
+    row.errors.push_back({error.round, std::string(name_of(error.kind)), Proof::kExecuted,
+                          error.step, error.noticed_after});
   }
 }
 

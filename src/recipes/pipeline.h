@@ -4,9 +4,9 @@
 #include <memory>
 #include <vector>
 
-#include "inject.h"
+#include "recipes/inject.h"
+#include "recipes/task.h"
 #include "reflect/recipes/recipe.h"
-#include "task.h"
 
 namespace reflect {
 

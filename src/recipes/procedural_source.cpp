@@ -1,4 +1,4 @@
-#include "source.h"
+#include "recipes/source.h"
 
 namespace reflect {
 

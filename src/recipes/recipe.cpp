@@ -4,10 +4,10 @@
 #include <filesystem>
 #include <optional>
 
-#include "corruption.h"
-#include "inject.h"
-#include "mend.h"
-#include "recipe_yaml.h"
+#include "recipes/corruption.h"
+#include "recipes/inject.h"
+#include "recipes/mend.h"
+#include "recipes/recipe_yaml.h"
 #include "reflect/base/file.h"
 #include "reflect/base/hash.h"
 
@@ -77,23 +77,29 @@ void apply_setting(Recipe& recipe, const std::string& name, const std::string& t
   }
 }
 
-std::optional<std::string> problem_with_wordings(const Wordings& wordings,
-                                                 const std::vector<std::string>& keys,
-                                                 const std::vector<std::string>& fields) {
+// What a step does with its wordings.
+struct WordingUse {
+  std::vector<std::string> known;
+  std::vector<std::string> needed;
+  std::vector<std::string> fields;
+};
+
+std::optional<std::string> problem_with_wordings(const Wordings& wordings, const WordingUse& use) {
   for (const auto& [key, variants] : wordings) {
-    if (std::ranges::find(keys, key) == keys.end()) {
-      const std::string nearest = nearest_name(key, keys);
+    if (std::ranges::find(use.known, key) == use.known.end()) {
+      const std::string nearest = nearest_name(key, use.known);
       return fmt::format("reflections has no use for \"{}\"{}", key,
                          nearest.empty() ? "" : "; did you mean \"" + nearest + "\"?");
     }
     for (const TextTemplate& variant : variants) {
       for (const std::string_view field : variant.fields()) {
-        if (std::ranges::find(fields, field) != fields.end()) continue;
-        return fmt::format("reflections.{}: nothing is known for {{{{{}}}}}", key, field);
+        if (std::ranges::find(use.fields, field) != use.fields.end()) continue;
+        return fmt::format("reflections.{}: nothing is known for {{{{{}}}}}; known: {}", key, field,
+                           fmt::join(use.fields, ", "));
       }
     }
   }
-  for (const std::string& key : keys) {
+  for (const std::string& key : use.needed) {
     if (!wordings.contains(key)) return fmt::format("reflections.{} is missing", key);
   }
   return std::nullopt;
@@ -109,18 +115,24 @@ std::optional<std::string> problem_with(const CorruptStep& step) {
   if (step.clean_fraction < 0 || step.clean_fraction > 1) {
     return fmt::format("clean_fraction {} is not from 0 to 1", step.clean_fraction);
   }
+  if (shares_of(step.notice_after).empty()) {
+    return fmt::format("notice_after [{}] needs weights of 0 or more that are not all 0",
+                       fmt::join(step.notice_after, ", "));
+  }
   for (const std::string& kind : step.kinds) {
     if (error_kind_named(kind)) continue;
     return fmt::format("kinds: \"{}\" is none; known: {}", kind,
                        fmt::join(error_kind_names(), ", "));
   }
-  std::vector<std::string> keys = error_kind_names();
-  std::erase(keys, name_of(ErrorKind::kTooEarly));
-  return problem_with_wordings(step.reflections, keys, inject_fields());
+  WordingUse use{error_kind_names(), step.kinds, inject_fields()};
+  if (use.needed.empty()) use.needed = use.known;
+  std::erase(use.needed, name_of(ErrorKind::kTooEarly));  // the family words it
+  std::erase(use.known, name_of(ErrorKind::kTooEarly));
+  return problem_with_wordings(step.reflections, use);
 }
 
 std::optional<std::string> problem_with(const MendStep& step) {
-  return problem_with_wordings(step.reflections, mend_wordings(), mend_fields());
+  return problem_with_wordings(step.reflections, {mend_wordings(), mend_wordings(), mend_fields()});
 }
 
 template <class Step>

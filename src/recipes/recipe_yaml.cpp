@@ -1,4 +1,4 @@
-#include "recipe_yaml.h"
+#include "recipes/recipe_yaml.h"
 
 #include <algorithm>
 

@@ -1,4 +1,4 @@
-#include "run_report.h"
+#include "recipes/run_report.h"
 
 #include <algorithm>
 

@@ -5,8 +5,8 @@
 #include <map>
 #include <string>
 
-#include "inject.h"
-#include "task.h"
+#include "recipes/inject.h"
+#include "recipes/task.h"
 
 namespace reflect {
 

@@ -6,8 +6,8 @@
 #include <set>
 #include <string>
 
+#include "recipes/task.h"
 #include "reflect/recipes/synthesize.h"
-#include "task.h"
 
 namespace reflect {
 

@@ -5,13 +5,13 @@
 #include <algorithm>
 #include <cstdio>
 
-#include "pipeline.h"
+#include "recipes/pipeline.h"
+#include "recipes/run_report.h"
+#include "recipes/source.h"
+#include "recipes/trace_output.h"
 #include "reflect/base/config.h"
 #include "reflect/base/signals.h"
 #include "reflect/metrics/progress.h"
-#include "run_report.h"
-#include "source.h"
-#include "trace_output.h"
 
 namespace reflect {
 namespace {
@@ -28,6 +28,10 @@ void print_recipes() {
 
 RecipeSettings settings_of(RecipeOverrides overrides) {
   RecipeSettings settings;
+  if (overrides.system_prompt != "inherit") {
+    settings.emplace_back("system_prompt", overrides.system_prompt);
+  }
+  overrides.system_prompt.clear();
   for (const Field& field : fields_of(overrides)) {
     if (std::string text = text_of(field); !text.empty()) {
       settings.emplace_back(field.path, std::move(text));
@@ -182,16 +186,20 @@ class Synthesis {
   std::int64_t clean_ = 0;
 };
 
+// Problems carry the system message of the recipe, if one is named, so that they are asked as its
+// traces were written.
 ExitCode write_problems(const SynthesizeConfig& config, TaskSource& source) {
+  const std::string system = config.recipe.empty() ? "" : recipe_for(config).system_prompt;
   AtomicWriter writer(config.output);
   std::int64_t written = 0, left_out = 0;
   while (config.accept == 0 || written < config.accept) {
-    const std::optional<SourceTask> task = source.next();
+    std::optional<SourceTask> task = source.next();
     if (!task) break;
     if (!task->refused.empty()) {
       ++left_out;
       continue;
     }
+    add_system_prompt(system, task->problem);
     write_json_line(writer, json_of(task->problem));
     ++written;
   }

@@ -46,7 +46,8 @@ struct TraceError {
   int round;
   std::string kind;
   Proof proof;
-  Json details;  // step, noticed_after, ...
+  std::optional<std::size_t> step;  // of the solution or the program, where it is known
+  std::size_t noticed_after = 0;    // further steps between the mistake and its reflection
 };
 
 struct TraceRow {

@@ -1,4 +1,4 @@
-#include "text_pieces.h"
+#include "recipes/text_pieces.h"
 
 #include <algorithm>
 

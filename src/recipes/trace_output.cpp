@@ -1,7 +1,9 @@
-#include "trace_output.h"
+#include "recipes/trace_output.h"
+
+#include <filesystem>
+#include "recipes/run_report.h"
 
 #include "reflect/base/hash.h"
-#include "run_report.h"
 
 namespace reflect {
 namespace {
@@ -13,19 +15,18 @@ Json lineage_of(const TraceRow& row, const RunLineage& run) {
                   {"teacher", run.teacher},
                   {"seed", run.seed},
                   {"place", row.task->place}};
-  if (row.task->program) {
-    lineage["family"] = row.task->program->family;
-    lineage["operations"] = row.task->program->steps.size();
-  }
   lineage["kind"] = row.errors.empty() ? "clean" : row.errors.front().kind;
   lineage["proof"] = proof_of(row);
-  if (row.errors.empty()) return lineage;
-  Json& errors = lineage["errors"] = Json::array();
+  Json::array_t errors;
   for (const TraceError& error : row.errors) {
-    Json entry = {{"round", error.round}, {"kind", error.kind}, {"proof", name_of(error.proof)}};
-    entry.update(error.details);
+    Json::object_t entry;
+    entry.emplace_back("round", error.round);
+    entry.emplace_back("kind", error.kind);
+    if (error.step) entry.emplace_back("step", *error.step);
+    if (error.noticed_after != 0) entry.emplace_back("noticed_after", error.noticed_after);
     errors.push_back(std::move(entry));
   }
+  if (!errors.empty()) lineage["errors"] = std::move(errors);
   return lineage;
 }
 
@@ -40,9 +41,14 @@ Json rejection_of(const TraceRow& row) {
   return json;
 }
 
-std::optional<AtomicWriter> writer_beside(const std::string& path) {
-  if (path == "-") return std::nullopt;
-  return AtomicWriter(path + ".rejected.jsonl");
+// The same name with another ending.
+std::string path_beside(const std::string& output, const std::string& ending) {
+  return std::filesystem::path(output).replace_extension(ending);
+}
+
+std::optional<AtomicWriter> rejection_writer(const std::string& output) {
+  if (output == "-") return std::nullopt;
+  return AtomicWriter(path_beside(output, ".rejected.jsonl"));
 }
 
 }  // namespace
@@ -55,13 +61,16 @@ RunLineage::RunLineage(const Recipe& from, const SynthesizeConfig& config)
       teacher(config.teacher.kind),
       seed(config.runtime.seed) {}
 
+void add_system_prompt(const std::string& text, Record& record) {
+  if (text.empty() || record.messages.front().role == "system") return;
+  record.messages.insert(record.messages.begin(), {"system", text});
+}
+
 Record record_of(const TraceRow& row, const RunLineage& run) {
   Record record = row.task->problem;
   record.group = record.id;
   record.variant = row.solution.source.empty() ? run.recipe : row.solution.source;
-  if (!run.system_prompt.empty() && record.messages.front().role != "system") {
-    record.messages.insert(record.messages.begin(), {"system", run.system_prompt});
-  }
+  add_system_prompt(run.system_prompt, record);
   record.response = row.response;
   record.spans = row.spans;
   record.lineage = lineage_of(row, run);
@@ -70,7 +79,7 @@ Record record_of(const TraceRow& row, const RunLineage& run) {
 }
 
 TraceOutput::TraceOutput(const std::string& path, RunLineage run)
-    : path_(path), run_(std::move(run)), accepted_(path), rejected_(writer_beside(path)) {}
+    : path_(path), run_(std::move(run)), accepted_(path), rejected_(rejection_writer(path)) {}
 
 void TraceOutput::write(TraceRow& row) {
   if (row.fate == Fate::kRejected && rejected_) write_json_line(*rejected_, rejection_of(row));
@@ -86,7 +95,7 @@ void TraceOutput::write(TraceRow& row) {
 void TraceOutput::commit(Json manifest) {
   if (rejected_) {
     rejected_->commit();
-    write_file_atomic(path_ + ".manifest.json", manifest.dump(2) + "\n");
+    write_file_atomic(path_beside(path_, ".manifest.json"), manifest.dump(2) + "\n");
   }
   accepted_.commit();
 }

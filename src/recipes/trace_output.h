@@ -4,10 +4,10 @@
 #include <optional>
 #include <set>
 
+#include "recipes/task.h"
 #include "reflect/base/file.h"
 #include "reflect/recipes/recipe.h"
 #include "reflect/recipes/synthesize.h"
-#include "task.h"
 
 namespace reflect {
 
@@ -19,9 +19,13 @@ struct RunLineage {
   std::int64_t seed;
 };
 
+// Puts a system message before the others; a row that has one keeps its own.
+void add_system_prompt(const std::string& text, Record& record);
+
 Record record_of(const TraceRow& row, const RunLineage& run);
 
-// OUTPUT, and OUTPUT.rejected.jsonl and OUTPUT.manifest.json beside it unless OUTPUT is "-".
+// The accepted rows; beside them the same name with .rejected.jsonl and .manifest.json, unless the
+// output is "-".
 class TraceOutput {
  public:
   TraceOutput(const std::string& path, RunLineage run);

@@ -1,10 +1,10 @@
-#include "verify.h"
+#include "recipes/verify.h"
 
-#include "audit.h"
+#include "recipes/audit.h"
+#include "recipes/text_pieces.h"
 #include "reflect/base/error.h"
 #include "reflect/tasks/checker.h"
 #include "reflect/tasks/step_checker.h"
-#include "text_pieces.h"
 
 namespace reflect {
 namespace {

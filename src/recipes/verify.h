@@ -1,8 +1,8 @@
 // The last look at a finished trace, without regard to how it was made.
 #pragma once
 
+#include "recipes/task.h"
 #include "reflect/recipes/recipe.h"
-#include "task.h"
 
 namespace reflect {
 

@@ -2,9 +2,9 @@
 #include <algorithm>
 #include <cstdlib>
 
-#include "equation_family.h"
-#include "expression_program.h"
-#include "families.h"
+#include "tasks/equation_family.h"
+#include "tasks/expression_program.h"
+#include "tasks/families.h"
 
 namespace reflect {
 namespace {

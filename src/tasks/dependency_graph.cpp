@@ -1,4 +1,4 @@
-#include "dependency_graph.h"
+#include "tasks/dependency_graph.h"
 
 #include <algorithm>
 

@@ -1,6 +1,6 @@
-#include "equation_family.h"
+#include "tasks/equation_family.h"
 
-#include "text_cursor.h"
+#include "tasks/text_cursor.h"
 
 namespace reflect {
 namespace {

@@ -1,8 +1,8 @@
-#include "expression_program.h"
+#include "tasks/expression_program.h"
 
-#include "equation_family.h"
 #include "reflect/tasks/procedural.h"
-#include "text_cursor.h"
+#include "tasks/equation_family.h"
+#include "tasks/text_cursor.h"
 
 namespace reflect {
 namespace {

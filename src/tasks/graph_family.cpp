@@ -2,10 +2,10 @@
 // the order is the problem. The text is short and regular, for models of a few million parameters.
 #include <algorithm>
 
-#include "dependency_graph.h"
-#include "families.h"
 #include "reflect/base/error.h"
-#include "text_cursor.h"
+#include "tasks/dependency_graph.h"
+#include "tasks/families.h"
+#include "tasks/text_cursor.h"
 
 namespace reflect {
 namespace {

@@ -3,9 +3,9 @@
 #include <charconv>
 #include <functional>
 
-#include "families.h"
 #include "reflect/base/config.h"
 #include "reflect/base/error.h"
+#include "tasks/families.h"
 
 namespace reflect {
 namespace {

@@ -1,8 +1,8 @@
 // Sorting by insertion: each step puts the next number into the list that is sorted so far.
 #include <algorithm>
 
-#include "families.h"
-#include "text_cursor.h"
+#include "tasks/families.h"
+#include "tasks/text_cursor.h"
 
 namespace reflect {
 namespace {

@@ -4,8 +4,8 @@
 #include <array>
 #include <span>
 
-#include "equation_family.h"
-#include "families.h"
+#include "tasks/equation_family.h"
+#include "tasks/families.h"
 
 namespace reflect {
 namespace {

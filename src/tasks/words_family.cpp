@@ -1,9 +1,9 @@
 // Word problems over a dependency graph: who has how many of something, told in shuffled sentences.
 #include <array>
 
-#include "dependency_graph.h"
-#include "equation_family.h"
-#include "families.h"
+#include "tasks/dependency_graph.h"
+#include "tasks/equation_family.h"
+#include "tasks/families.h"
 
 namespace reflect {
 namespace {

@@ -34,7 +34,8 @@ struct SplitConfig {
 
 // Settings of the recipe's steps; empty: as the recipe has them.
 struct RecipeOverrides {
-  std::string q, form, kinds, notice_after, clean_fraction, unplaced, keep, checker, system_prompt;
+  std::string q, form, kinds, notice_after, clean_fraction, unplaced, keep, checker;
+  std::string system_prompt = "inherit";
 
   void visit(auto& v) {
     v("q", q, "Probability of a mistake before a step (corrupt).");
@@ -45,7 +46,8 @@ struct RecipeOverrides {
     v("unplaced", unplaced, "What to do with mistakes that have no place (locate, parse).");
     v("keep", keep, "Which solutions go on: wrong, right, any (draw).");
     v("checker", checker, "How outputs are compared (verify).");
-    v("system_prompt", system_prompt, "System message of every row.");
+    v("system_prompt", system_prompt,
+      "System message of every row; \"inherit\": the recipe's, empty: none.");
   }
 };
 
@@ -68,8 +70,8 @@ struct SynthesizeConfig {
     v("teacher", teacher, "");
     v("input", input, "JSON Lines with problems or recorded solutions; - is standard input.");
     v("output", output,
-      "JSON Lines with the accepted rows; OUTPUT.rejected.jsonl and OUTPUT.manifest.json lie "
-      "beside it. - is standard output, with neither.");
+      "JSON Lines with the accepted rows; the same name with .rejected.jsonl and .manifest.json "
+      "holds the others and the counts. - is standard output, with neither.");
     v("count", count, "Problems to generate (procedural); 0: as many as --accept needs.");
     v("accept", accept, "Stop at exactly so many accepted rows; 0: take all.");
     v("problems-only", problems_only, "Write the problems themselves, for evaluation.");
