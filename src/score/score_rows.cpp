@@ -2,6 +2,9 @@
 
 #include <spdlog/spdlog.h>
 
+#include <sys/resource.h>
+
+#include <chrono>
 #include <cstdio>
 #include <filesystem>
 
@@ -17,7 +20,7 @@ namespace reflect {
 
 namespace {
 
-void check(const ScoreConfig& config) {
+void check_settings(const ScoreConfig& config) {
   const auto required = [](const std::string& value, std::string_view flag) {
     if (value.empty()) fail_usage("score", "--{} is missing", flag);
   };
@@ -33,6 +36,7 @@ void check(const ScoreConfig& config) {
     fail_usage("score", "--selection.policy {} compares r-IFD; leave --reverse at true",
                config.selection.policy);
   if (config.limit < 0) fail_usage("score", "--limit {} must not be negative", config.limit);
+  check(config.selection);
 }
 
 // Consecutive rows whose passes fit the token budget together (or one row). The plan depends on the
@@ -101,6 +105,24 @@ Candidate candidate_of(const Json& row, const std::string& ratio) {
           .rifd = number(scores, "rifd_" + ratio)};
 }
 
+// What this process computed, without what it found in the journal.
+struct Work {
+  std::int64_t rows = 0, tokens = 0;
+  std::chrono::steady_clock::time_point start = std::chrono::steady_clock::now();
+  void add(const std::vector<RowWork>& batch) {
+    rows += static_cast<std::int64_t>(batch.size());
+    for (const RowWork& work : batch) tokens += work.tokens();
+  }
+  std::string line() const {
+    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
+    rusage usage{};
+    getrusage(RUSAGE_SELF, &usage);
+    return fmt::format("{} rows in {:.2f} s: {:.2f} rows/s, {:.0f} tokens/s; peak memory {} MiB",
+                       rows, took.count(), static_cast<double>(rows) / took.count(),
+                       static_cast<double>(tokens) / took.count(), usage.ru_maxrss / 1024);
+  }
+};
+
 // The scored batches in order, and the decisions over all of their rows.
 struct Scored {
   std::vector<std::string> keys;
@@ -137,72 +159,79 @@ void write_rejected(const std::string& path, const std::vector<BadRow>& bad_rows
   writer.commit();
 }
 
-void write_meta(const ScoreConfig& config, const Json& identity, const Json& counts) {
+// What the numbers mean and where they come from.
+Json meta_of(const ScoreConfig& config, const Json& identity, const Json& counts) {
   Json meta = {{"tool", "reflect-score"},
                {"direction",
                 "IFD and r-IFD: higher = harder for the model; >= 1: the condition "
                 "does not help"}};
   meta.update(identity);
-  Json settings = Json::object();
-  ScoreConfig copy = config;
-  for (const Field& field : fields_of(copy)) settings[field.path] = text_of(field);
+  meta["selection_ratio"] = config.selection.ratio;
   meta["counts"] = counts;
-  meta["settings"] = settings;
-  write_file_atomic(config.output + ".meta.json", meta.dump(2) + "\n");
+  ScoreConfig copy = config;
+  for (const Field& field : fields_of(copy)) meta["settings"][field.path] = text_of(field);
+  return meta;
 }
 
-void print(const ScoreConfig& config, const Json& identity, const Summary& summary,
-           std::size_t rejected) {
-  std::string text = fmt::format(
-      "{} rows scored, {} input lines rejected, {} rows kept\nmode {}, template {}, dtype {}, "
-      "selection by the ratio of {}\n\n{}",
-      summary.rows(), rejected, summary.kept(), config.parity,
-      identity.at("template").get<std::string>(), identity.at("dtype").get<std::string>(),
-      config.selection.ratio == "ppl" ? "perplexities" : "losses", summary.table());
-  std::fputs(text.c_str(), stdout);
+void print_summary(const Summary& summary, const Json& meta, const std::string& speed) {
+  const auto text = [&](const char* name) { return meta.at(name).get<std::string>(); };
+  const std::string page = fmt::format(
+      "{} rows scored, {} input lines rejected, {} rows kept\n"
+      "mode {}, template {}, dtype {}, selection by the ratio of {}\n{}\n\n{}",
+      summary.rows(), meta.at("counts").at("rejected_lines").get<std::size_t>(), summary.kept(),
+      text("mode"), text("template"), text("dtype"),
+      text("selection_ratio") == "ppl" ? "perplexities" : "losses", speed, summary.table());
+  std::fputs(page.c_str(), stdout);
   std::fflush(stdout);
   if (summary.mostly_unhelped())
     spdlog::warn(
         "more than half of the IFDs are above 1: prompts do not help this model; does it know the "
         "template {}?",
-        identity.at("template").get<std::string>());
+        text("template"));
 }
 
 }  // namespace
 
 ExitCode score_rows(const ScoreConfig& config) {
-  check(config);
+  check_settings(config);
   RecordReader reader(config.input);
-  Progress progress("score", "rows", count_lines(config), config.runtime.quiet);
   const RowScorer scorer(config);
+  Progress progress("score", "rows", count_lines(config), config.runtime.quiet);
   Journal journal(config.output + ".journal");
   if (journal.batches() > 0) spdlog::info("resuming after {} batches", journal.batches());
 
   Scored scored;
+  Work work;
   BatchPlan plan(config, scorer, reader);
   const std::string identity = scorer.identity().dump();
   for (auto batch = plan.next(); !batch.empty(); batch = plan.next()) {
     if (signal_received() != 0) return ExitCode::kIncomplete;
     scored.keys.push_back(key_of(batch, identity));
-    if (!journal.contains(scored.keys.back()))
+    if (!journal.contains(scored.keys.back())) {
       journal.append(scored.keys.back(), scorer.score(batch));
+      work.add(batch);
+    }
     for (const Json& row : journal.rows(scored.keys.back()))
       scored.candidates.push_back(candidate_of(row, config.selection.ratio));
     progress.update(static_cast<std::int64_t>(scored.candidates.size()));
   }
   progress.finish();
+  const std::string speed = work.line();
   write_rejected(config.output + ".rejected.jsonl", reader.bad_rows());
-  if (scored.candidates.empty())
-    fail("score", "no row of {} could be read; {} lines were rejected (first: {})", config.input,
+  if (scored.candidates.empty()) {
+    journal.remove();
+    fail("score", "no row of {} could be read; {} lines were rejected{}", config.input,
          reader.bad_rows().size(),
-         reader.bad_rows().empty() ? "none, the input is empty" : reader.bad_rows()[0].reason);
+         reader.bad_rows().empty() ? "" : "; the first: " + reader.bad_rows()[0].reason);
+  }
 
   const Summary summary = write_rows(config, journal, scored);
   Json counts = summary.json();
   counts["rejected_lines"] = reader.bad_rows().size();
-  write_meta(config, scorer.identity(), counts);
+  const Json meta = meta_of(config, scorer.identity(), counts);
+  write_file_atomic(config.output + ".meta.json", meta.dump(2) + "\n");
   journal.remove();
-  print(config, scorer.identity(), summary, reader.bad_rows().size());
+  print_summary(summary, meta, speed);
   return ExitCode::kDone;
 }
 

@@ -103,7 +103,8 @@ Scorer::Scorer(const Llama& model, ScorerConfig config, const Adapter* adapter)
     : model_(model), config_(config), adapter_(adapter) {
   const std::int64_t window = model.config().max_position_embeddings;
   if (config.max_length < 0 || config.max_batch_tokens < 1)
-    fail_usage("scorer", "max_length {} and max_batch_tokens {} must be positive",
+    fail_usage("scorer",
+               "--max-length {} must not be negative and --max-batch-tokens {} must be positive",
                config.max_length, config.max_batch_tokens);
   config_.max_length = config.max_length == 0 ? window : std::min(config.max_length, window);
 }

@@ -84,15 +84,18 @@ void apply_top_fraction(const std::vector<Candidate>& candidates, double fractio
   for (std::size_t i = wanted; i < left.size(); ++i) decisions[left[i]] = Decision::kBelowTop;
 }
 
+}  // namespace
+
 void check(const SelectionConfig& config) {
   if (!(config.top_fraction > 0 && config.top_fraction <= 1))
-    fail_usage("select", "top_fraction {} must be above 0 and at most 1", config.top_fraction);
+    fail_usage("select", "--selection.top-fraction {} must be above 0 and at most 1",
+               config.top_fraction);
   if (!(config.max_ifd >= 0 && config.max_rifd >= 0))
-    fail_usage("select", "max_ifd {} and max_rifd {} must not be negative; 0 turns a gate off",
+    fail_usage("select",
+               "--selection.max-ifd {} and --selection.max-rifd {} must not be negative; 0 turns a "
+               "gate off",
                config.max_ifd, config.max_rifd);
 }
-
-}  // namespace
 
 std::string_view reason_of(Decision decision) {
   switch (decision) {

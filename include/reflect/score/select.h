@@ -55,6 +55,9 @@ enum class Decision {
 inline constexpr int kDecisions = 10;
 std::string_view reason_of(Decision decision);  // "kept", "too_long", "not_chosen", "high_ifd", ...
 
+// Throws Error (usage) for settings that mean nothing.
+void check(const SelectionConfig& config);
+
 // One decision per candidate, in the order: status, policy, max_ifd, max_rifd, top_fraction. A
 // candidate that is missing or failed wins no comparison; equal IFDs at the border of the top
 // fraction go to the earlier row.

@@ -1,0 +1,237 @@
+// reflect-score as a user runs it, on the golden model.
+#include <catch2/catch.hpp>
+#include <chrono>
+#include <cmath>
+#include <filesystem>
+#include <set>
+#include <thread>
+
+#include "e2e/run_tool.h"
+#include "reflect/data/record.h"
+
+namespace reflect {
+namespace {
+
+const std::string kModel = REFLECT_SOURCE_DIR "/tests/golden/model/llama3";
+
+std::string trace_row(int i) {
+  TraceBuilder trace;
+  trace.thinking(fmt::format("There are {} posts. ", i));
+  trace.error(fmt::format("Twice that is {}.", 2 * i + 1), 1, Proof::kExecuted);
+  trace.reflection("I added one too many.", 1);
+  trace.correction(fmt::format("Twice that is {}.", 2 * i), 1);
+  trace.output(std::to_string(2 * i));
+  Record record;
+  record.id = fmt::format("row-{}", i);
+  record.messages = {{"user", fmt::format("A fence has {} posts. How many have two fences?", i)}};
+  record.response = trace.text();
+  record.spans = trace.spans();
+  record.other["kept_field"] = i;
+  return json_of(record).dump() + "\n";
+}
+
+std::string trace_rows(int count) {
+  std::string text;
+  for (int i = 1; i <= count; ++i) text += trace_row(i);
+  return text;
+}
+
+// One run's files in a folder of their own.
+struct Run {
+  explicit Run(const std::string& input) { write_file_atomic(folder / "in.jsonl", input); }
+
+  std::vector<std::string> arguments(const std::vector<std::string>& more = {}) const {
+    std::vector<std::string> all = {"--model",  kModel,   "--input",    folder / "in.jsonl",
+                                    "--output", scored(), "--selected", folder / "kept.jsonl",
+                                    "--dtype",  "fp32",   "--quiet"};
+    all.insert(all.end(), more.begin(), more.end());
+    return all;
+  }
+  ToolResult operator()(const std::vector<std::string>& more = {}) const {
+    return run_tool("reflect-score", arguments(more));
+  }
+  std::string scored() const { return folder / "scored.jsonl"; }
+  std::string journal() const { return scored() + ".journal"; }
+  std::vector<Record> rows() const { return read_records(scored()); }
+  std::vector<Record> kept() const { return read_records(folder / "kept.jsonl"); }
+  Json meta() const { return Json::parse(read_file(scored() + ".meta.json")); }
+
+  TempFolder folder;
+};
+
+std::size_t size_of(const std::string& path) {
+  std::error_code missing;
+  const auto size = std::filesystem::file_size(path, missing);
+  return missing ? 0 : size;
+}
+
+// Starts a run and sends it `signal` once its journal has lines; returns the exit code.
+int interrupt(const Run& run, const std::vector<std::string>& more, int signal) {
+  Tool tool("reflect-score", run.arguments(more));
+  while (size_of(run.journal()) < 2000) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  tool.send(signal);
+  return tool.wait().exit_code;
+}
+
+double largest_difference(const Json& a, const Json& b) {
+  if (a.is_number_float()) return std::abs(a.get<double>() - b.get<double>());
+  if (!a.is_structured()) return a == b ? 0 : INFINITY;
+  double largest = a.size() == b.size() ? 0 : INFINITY;
+  for (auto x = a.begin(), y = b.begin(); x != a.end() && y != b.end(); ++x, ++y)
+    largest = std::max(largest, largest_difference(*x, *y));
+  return largest;
+}
+
+}  // namespace
+
+TEST_CASE("all rows come out with scores and a decision, the kept ones apart") {
+  const Run run(trace_rows(12));
+  const ToolResult result = run();
+  INFO(result.err);
+  REQUIRE(result.exit_code == 0);
+  CHECK(result.out.find("12 rows scored, 0 input lines rejected") != std::string::npos);
+  CHECK(result.out.find("dtype fp32") != std::string::npos);
+  const std::vector<Record> rows = run.rows();
+  REQUIRE(rows.size() == 12);
+  std::set<std::string> kept;
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    const Json& scores = rows[i].scores;
+    CHECK(rows[i].id == fmt::format("row-{}", i + 1));
+    CHECK(rows[i].other.at("kept_field") == i + 1);
+    CHECK(scores.at("status") == "ok");
+    const double ifd = scores.at("ifd_ppl"), conditional = scores.at("nll_conditional"),
+                 direct = scores.at("nll_direct");
+    CHECK(ifd == Approx(std::exp(conditional - direct)));
+    CHECK(scores.at("spans").contains("error"));
+    CHECK(scores.at("gains").at(0).at("gain").is_number());
+    const bool good = ifd < 1 && scores.at("rifd_ppl") < 1;
+    CHECK(rows[i].other.at("decision") == (good ? "kept" : "dropped"));
+    if (good) kept.insert(rows[i].id);
+  }
+  std::set<std::string> written;
+  for (const Record& record : run.kept()) written.insert(record.id);
+  CHECK(written == kept);
+  CHECK(run.meta().at("template") == "llama3");
+  CHECK(run.meta().at("counts").at("decisions").at("kept") == kept.size());
+  CHECK(run.meta().at("settings").at("selection.max-ifd") == "1");
+  CHECK_FALSE(std::filesystem::exists(run.journal()));
+}
+
+TEST_CASE("failed rows have a status and no numbers, bad lines are listed, counts add up") {
+  const std::string input =
+      trace_row(1) + "{\"prompt\": \"Hi\", \"response\": \"\"}\n" + "not json\n" +
+      "{\"prompt\": \"Hi\", \"response\": \"" + std::string(3000, 'x') + "\"}\n" +
+      "{\"prompt\": \"bad \xff\", \"response\": \"x\"}\n" + "{\"response\": \"no prompt\"}\n" +
+      "{\"prompt\": \"Hi\", \"response\": \"<|eot_id|>\"}\n";
+  for (const std::string parity : {"fixed", "reference"}) {
+    INFO(parity);
+    const Run run(input);
+    const ToolResult result = run({"--parity", parity});
+    INFO(result.err);
+    REQUIRE(result.exit_code == 0);
+    const std::vector<Record> rows = run.rows();
+    REQUIRE(rows.size() == 4);
+    const std::vector<std::string> statuses = {"ok", "empty", "too_long", "ok"};
+    for (std::size_t i = 0; i < 4; ++i) {
+      CHECK(rows[i].scores.at("status") == statuses[i]);
+      CHECK(rows[i].scores.at("ifd_ppl").is_number() == (statuses[i] == "ok"));
+      if (statuses[i] != "ok") CHECK(rows[i].other.at("decision_reason") == statuses[i]);
+    }
+    CHECK(read_file(run.scored()).find("NaN") == std::string::npos);
+    LineReader rejected(run.scored() + ".rejected.jsonl");
+    std::vector<std::size_t> lines;
+    while (const auto line = rejected.next()) lines.push_back(Json::parse(*line).at("line"));
+    CHECK(lines == std::vector<std::size_t>{3, 5, 6});
+    CHECK(run.meta().at("counts").at("rejected_lines") == 3);
+    CHECK(run.meta().at("counts").at("rows") == 4);
+  }
+}
+
+TEST_CASE("a run that is killed anywhere goes on to the same bytes") {
+  const std::string input = trace_rows(150);
+  const std::vector<std::string> settings = {"--max-batch-tokens", "900"};
+  const Run whole(input);
+  REQUIRE(whole(settings).exit_code == 0);
+  const Run broken(input);
+  CHECK(interrupt(broken, settings, SIGKILL) == 128 + SIGKILL);
+  CHECK_FALSE(std::filesystem::exists(broken.scored()));
+  CHECK(interrupt(broken, settings, SIGTERM) == 128 + SIGTERM);
+  const ToolResult rest = broken(settings);
+  INFO(rest.err);
+  REQUIRE(rest.exit_code == 0);
+  CHECK(rest.err.find("resuming after") != std::string::npos);
+  CHECK(read_file(broken.scored()) == read_file(whole.scored()));
+  CHECK(read_file(broken.folder / "kept.jsonl") == read_file(whole.folder / "kept.jsonl"));
+}
+
+TEST_CASE("rows that changed since the interruption are scored anew") {
+  const std::vector<std::string> settings = {"--max-batch-tokens", "900"};
+  const Run broken(trace_rows(150));
+  CHECK(interrupt(broken, settings, SIGKILL) == 128 + SIGKILL);
+  const std::string changed = trace_row(900) + trace_rows(20);
+  write_file_atomic(broken.folder / "in.jsonl", changed);
+  REQUIRE(broken(settings).exit_code == 0);
+  const Run fresh(changed);
+  REQUIRE(fresh(settings).exit_code == 0);
+  CHECK(read_file(broken.scored()) == read_file(fresh.scored()));
+}
+
+TEST_CASE("scores do not depend on the token budget, and standard input reads the same") {
+  const Run wide(trace_rows(10)), narrow(trace_rows(10));
+  REQUIRE(wide({"--max-batch-tokens", "100000"}).exit_code == 0);
+  REQUIRE(narrow({"--max-batch-tokens", "1"}).exit_code == 0);
+  for (std::size_t i = 0; i < 10; ++i)
+    CHECK(largest_difference(wide.rows()[i].scores, narrow.rows()[i].scores) <= 1e-5);
+  std::vector<std::string> arguments = narrow.arguments({"--max-batch-tokens", "1"});
+  arguments[3] = "-";
+  const std::string before = read_file(narrow.scored());
+  REQUIRE(run_tool("reflect-score", arguments, trace_rows(10)).exit_code == 0);
+  CHECK(read_file(narrow.scored()) == before);
+}
+
+TEST_CASE("selection settings reach the decision") {
+  const Run run(trace_rows(10));
+  REQUIRE(run({"--selection.max-ifd", "0", "--selection.max-rifd", "0", "--selection.top-fraction",
+               "0.3", "--limit", "10"})
+              .exit_code == 0);
+  CHECK(run.kept().size() == 3);
+  double lowest_kept = INFINITY;
+  for (const Record& record : run.kept())
+    lowest_kept = std::min(lowest_kept, record.scores.at("ifd_ppl").get<double>());
+  for (const Record& record : run.rows())
+    if (record.other.at("decision") == "dropped") {
+      CHECK(record.other.at("decision_reason") == "below_top");
+      CHECK(record.scores.at("ifd_ppl") <= lowest_kept);
+    }
+}
+
+TEST_CASE("mistakes end with one line that says what to do") {
+  const Run run(trace_rows(1));
+  struct Case {
+    std::vector<std::string> more;
+    int exit_code;
+    std::string says;
+  };
+  const Case cases[] = {
+      {{"--parity", "exact"}, 2, "reference"},
+      {{"--no-such-flag", "1"}, 2, "no-such-flag"},
+      {{"--selected", run.scored()}, 2, "same file"},
+      {{"--output", "-"}, 2, "must be files"},
+      {{"--selection.policy", "selective-paper", "--reverse", "false"}, 2, "r-IFD"},
+      {{"--selection.top-fraction", "2"}, 2, "top-fraction"},
+      {{"--template", "no-such-template"}, 2, "llama3"},
+      {{"--input", run.folder / "missing.jsonl"}, 1, "missing.jsonl"},
+      {{"--model", run.folder / "no-model"}, 1, "no-model"},
+      {{"--input", "/dev/null"}, 1, "no row"},
+  };
+  for (const Case& c : cases) {
+    INFO(c.says);
+    const ToolResult result = run(c.more);
+    CHECK(result.exit_code == c.exit_code);
+    CHECK(result.err.find(c.says) != std::string::npos);
+    CHECK(std::count(result.err.begin(), result.err.end(), '\n') == 1);
+    CHECK_FALSE(std::filesystem::exists(run.scored()));
+  }
+}
+
+}  // namespace reflect
