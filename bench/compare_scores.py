@@ -11,7 +11,7 @@ import json
 import math
 
 RATIOS = ["ifd_ppl", "ifd_loss", "rifd_ppl", "rifd_loss"]
-LOSSES = ["nll_prompt", "nll_direct", "nll_conditional", "nll_reverse"]  # in the peer's order
+LOSSES = ["nll_prompt", "nll_direct", "nll_reverse", "nll_conditional"]  # in the peer's order
 
 
 def rows_of(path):

@@ -1,6 +1,7 @@
 // JSON Lines files of records: what a line may hold, and what happens to lines that are wrong.
 #include <charconv>
 
+#include "data/utf8.h"
 #include "reflect/base/error.h"
 #include "reflect/data/record.h"
 
@@ -48,6 +49,20 @@ void check_limits(std::string_view line, const std::string& where) {
   }
 }
 
+// The parser quotes the line as it is; a reason must be text that JSON can hold.
+std::string with_bad_bytes_replaced(std::string_view text) {
+  std::string good;
+  while (!text.empty()) {
+    const std::size_t valid = valid_prefix(text);
+    good += text.substr(0, valid);
+    text.remove_prefix(valid);
+    if (text.empty()) break;
+    good += kReplacementCharacter;
+    text.remove_prefix(first_character(text).length);
+  }
+  return good;
+}
+
 }  // namespace
 
 Json parse_json_line(std::string_view line, const std::string& where) {
@@ -56,7 +71,7 @@ Json parse_json_line(std::string_view line, const std::string& where) {
   try {
     row = Json::parse(line);
   } catch (const nlohmann::json::exception& error) {
-    fail("record", "{}: not a JSON object: {}", where, error.what());
+    fail("record", "{}: not a JSON object: {}", where, with_bad_bytes_replaced(error.what()));
   }
   if (!row.is_object()) {
     fail("record", "{}: the row is {}, not an object; write one JSON object a line", where,

@@ -224,6 +224,7 @@ TEST_CASE("a file's malformed lines are counted with their place, the others are
   CHECK(records[2].prompt() == std::string("\0 b", 3));
   REQUIRE(bad_rows.size() == 11);
   CHECK(bad_rows[0].line == 3);
+  for (const BadRow& row : bad_rows) CHECK_NOTHROW(Json(row.reason).dump());  // valid UTF-8
   CHECK_THAT(bad_rows[0].reason, Catch::Contains("rows.jsonl:3: not a JSON object"));
   CHECK_THAT(bad_rows[5].reason, Catch::Contains("nested deeper than 200"));
   CHECK_THAT(bad_rows[6].reason, Catch::Contains("18446744073709551616"));

@@ -1,4 +1,7 @@
 // reflect-score as a user runs it, on the golden model.
+#include <spdlog/fmt/fmt.h>
+
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <chrono>
 #include <cmath>
@@ -23,7 +26,8 @@ std::string trace_row(int i) {
   trace.output(std::to_string(2 * i));
   Record record;
   record.id = fmt::format("row-{}", i);
-  record.messages = {{"user", fmt::format("A fence has {} posts. How many have two fences?", i)}};
+  record.messages.push_back(
+      {"user", fmt::format("A fence has {} posts. How many have two fences?", i)});
   record.response = trace.text();
   record.spans = trace.spans();
   record.other["kept_field"] = i;
