@@ -3,7 +3,7 @@
 
 Usage: compare_scores.py SCORED.jsonl PEER.jsonl [--tolerance 1e-4]
 
-Prints the largest difference of each ratio and loss; where the peer has no number, the row must have a status
+Prints the largest difference of each ratio and loss, relative to the value where that is above 1; where the peer has no number, the row must have a status
 other than ok. Exit code 1 when a difference is above the tolerance or a status disagrees.
 """
 import argparse
@@ -44,7 +44,7 @@ def main():
         compared += complete
         for name, value in expected.items():
             if value is not None and scores[name] is not None:
-                largest[name] = max(largest[name], abs(scores[name] - value))
+                largest[name] = max(largest[name], abs(scores[name] - value) / max(1, abs(value)))
     print(f"{compared} rows compared, {failed} without a number in the peer, {disagree} disagree about that")
     for name, value in largest.items():
         print(f"  {name:<16} largest difference {value:.2e}")

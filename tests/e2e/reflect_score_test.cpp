@@ -138,7 +138,7 @@ TEST_CASE("failed rows have a status and no numbers, bad lines are listed, count
     const std::vector<std::string> statuses = {"ok", "empty", "too_long", "ok"};
     for (std::size_t i = 0; i < 4; ++i) {
       CHECK(rows[i].scores.at("status") == statuses[i]);
-      CHECK(rows[i].scores.at("ifd_ppl").is_number() == (statuses[i] == "ok"));
+      CHECK(rows[i].scores.at("rifd_ppl").is_number() == (statuses[i] == "ok"));
       if (statuses[i] != "ok") CHECK(rows[i].other.at("decision_reason") == statuses[i]);
     }
     CHECK(read_file(run.scored()).find("NaN") == std::string::npos);
