@@ -66,6 +66,6 @@ function(reflect_test area library)
   target_compile_options(${area}_tests PRIVATE -O0)  # compile time matters more here than speed
   set_target_properties(${area}_tests PROPERTIES
     RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
-  catch_discover_tests(${area}_tests TEST_PREFIX "${area}: "
+  catch_discover_tests(${area}_tests TEST_PREFIX "${area}:"
                        PROPERTIES TIMEOUT 600)
 endfunction()
