@@ -206,7 +206,9 @@ TEST_CASE("the demo trace is byte for byte what small models are trained on") {
     CHECK(made.trace.text.starts_with("<thinking>\n" + attempt + "<reflection> "));
     CHECK(made.trace.text.find(" unknown</reflection>\n ") != std::string::npos);
     CHECK(made.trace.text.ends_with("\n</thinking>\n<output>" + program.answer + "</output>"));
-    CHECK(attempt.size() == std::string(" v:a v+b,").size());
+    const std::size_t head = std::string(" v:a v+b,").size();
+    const std::size_t recalled = std::string(" a=7").size();  // where the first operand is known
+    CHECK((attempt.size() == head || attempt.size() == head + recalled));
     return;
   }
   FAIL("no trace with one mistake at its start");
