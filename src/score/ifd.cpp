@@ -78,7 +78,7 @@ RowPasses fixed_passes(const Record& record, const ChatTemplate& chat, const Tok
   row.response_tokens = std::move(answer.tokens);
   row.passes.push_back(std::move(answer.pass));
   row.passes.push_back(bare(pass_name::kDirect, row.passes.front(), tokenizer));
-  if (!reverse) return row;
+  if (!reverse || row.response_tokens.empty()) return row;
   const Turn guess =
       last_turn(pass_name::kReverse,
                 {{"user", guess_instruction_query(response)}, {"assistant", record.prompt()}}, chat,

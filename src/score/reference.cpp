@@ -85,7 +85,7 @@ std::string reference_prompt(std::string_view name, std::string_view instruction
 }
 
 RowPasses reference_passes(const Record& record, const ReferenceConfig& config,
-                           const Tokenizer& tokenizer, std::int64_t max_length) {
+                           const Tokenizer& tokenizer, std::int64_t max_length, bool reverse) {
   const auto [instruction, input, response] = instruction_fields(record);
   const std::string prompt = reference_prompt(config.prompt, instruction, input);
   const std::string query = reference_prompt(config.prompt, guess_instruction_query(response), "");
@@ -94,9 +94,10 @@ RowPasses reference_passes(const Record& record, const ReferenceConfig& config,
   row.passes = {
       texts.given(pass_name::kConditional, prompt + response, response),
       texts.alone(pass_name::kDirect, response, texts.count(prompt)),
-      texts.given(pass_name::kReverse, query + instruction + input, instruction),
-      texts.alone(pass_name::kPrompt, instruction + input, texts.count(query)),
   };
+  if (!reverse || response.empty()) return row;
+  row.passes.push_back(texts.given(pass_name::kReverse, query + instruction + input, instruction));
+  row.passes.push_back(texts.alone(pass_name::kPrompt, instruction + input, texts.count(query)));
   return row;
 }
 

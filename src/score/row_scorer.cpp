@@ -122,8 +122,8 @@ Json RowScorer::make_identity() const {
 RowWork RowScorer::work_of(Record record) const {
   RowWork work;
   if (reference()) {
-    work.row = reference_passes(record, config_.reference, *tokenizer_, scorer_->max_length());
-    if (!config_.reverse) work.row.passes.resize(2);
+    work.row = reference_passes(record, config_.reference, *tokenizer_, scorer_->max_length(),
+                                config_.reverse);
   } else {
     work.row = fixed_passes(record, *chat_, *tokenizer_, config_.reverse);
     if (config_.span_gain)

@@ -155,7 +155,7 @@ TEST_CASE("a changed setting or changed rows do not resume a run") {
   CHECK_THAT(rows.err, Catch::Contains("hash of rows"));
 }
 
-TEST_CASE("--explain shows rows token by token and trains nothing") {
+TEST_CASE("explain shows rows token by token and trains nothing") {
   const Workplace place;
   const ToolResult result = run_tool("reflect-train", place.arguments({"--explain", "2"}));
   INFO(result.err);

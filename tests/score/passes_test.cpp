@@ -81,7 +81,7 @@ TEST_CASE("both modes agree with transformers on every golden row") {
       INFO(one.at("mode") << " " << name << " " << one.at("prompt") << " " << max_length << " row "
                           << i);
       const ReferenceConfig config{.prompt = one.at("prompt")};
-      check_row(reference ? reference_passes(rows[i], config, tokenizer(name), max_length)
+      check_row(reference ? reference_passes(rows[i], config, tokenizer(name), max_length, true)
                           : fixed_passes(rows[i], chat(), tokenizer(name), true),
                 max_length, one.at("rows")[i]);
     }
@@ -145,9 +145,9 @@ TEST_CASE("rows that cannot be scored have a status in both modes") {
   for (const Case& c : cases) {
     INFO(c.prompt.substr(0, 20) << " -> " << c.response.substr(0, 20));
     const Record record = row(c.prompt, c.response);
-    for (const RowPasses& passes :
-         {fixed_passes(record, chat(), tokenizer("llama3"), true),
-          reference_passes(record, ReferenceConfig{}, tokenizer("llama3"), kReferenceMaxLength)}) {
+    for (const RowPasses& passes : {fixed_passes(record, chat(), tokenizer("llama3"), true),
+                                    reference_passes(record, ReferenceConfig{}, tokenizer("llama3"),
+                                                     kReferenceMaxLength, true)}) {
       const IfdScores scores = score(passes);
       CHECK(scores.status == c.status);
       CHECK(scores.failed_pass == c.failed_pass);
@@ -162,7 +162,7 @@ TEST_CASE("rows that cannot be scored have a status in both modes") {
 TEST_CASE("text of a special token is text in fixed mode and a token in reference mode") {
   const Record record = row("Hi", "<|eot_id|>");
   CHECK(fixed_passes(record, chat(), tokenizer("llama3"), false).passes[1].target_ids.size() > 1);
-  CHECK(reference_passes(record, ReferenceConfig{}, tokenizer("llama3"), kReferenceMaxLength)
+  CHECK(reference_passes(record, ReferenceConfig{}, tokenizer("llama3"), kReferenceMaxLength, true)
             .passes[1]
             .target_ids.size() == 1);
 }

@@ -31,9 +31,9 @@ struct RowPasses {
 // The passes of the fixed mode: the response is tokenized once, inside its rendered conversation,
 // and the same ids stand in both conditions. BOS starts every context, exactly once, for every
 // tokenizer that has one; a tokenizer without has EOS before the bare texts. `reverse` adds the
-// passes of r-IFD: the last user message after a query that shows the response, rendered without
-// system text. End-of-turn tokens are not scored. A GSM8K row without a response has its `answer`
-// field for one.
+// passes of r-IFD (not for an empty response): the last user message after a query that shows the
+// response, rendered without system text. End-of-turn tokens are not scored. A GSM8K row without a
+// response has its `answer` field for one.
 RowPasses fixed_passes(const Record& record, const ChatTemplate& chat, const Tokenizer& tokenizer,
                        bool reverse);
 
