@@ -78,7 +78,8 @@ real() {
     --input "$gsm8k/test.jsonl" --split-part eval --accept 50 --output "$run/problems.jsonl"
   say "score: the harder half of the traces is kept"
   once "$run/kept.jsonl" "$bin/reflect-score" --model "$model" --input "$run/traces.jsonl" \
-    --output "$run/scored.jsonl" --selected "$run/kept.jsonl" --limit 400
+    --output "$run/scored.jsonl" --selected "$run/kept.jsonl" --limit 400 \
+    --selection.max-ifd 0 --selection.max-rifd 0 --selection.top-fraction 0.5
   say "train: adapters on plain solutions and on traces"
   tune plain "$run/plain.jsonl" 200000 --method lora
   tune reflection "$run/kept.jsonl" 200000 --method lora
