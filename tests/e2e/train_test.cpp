@@ -1,5 +1,6 @@
 // reflect-train on the small golden model: outputs, resuming after every kind of end, and what it
 // says to mistakes.
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <chrono>
 #include <filesystem>
@@ -69,13 +70,17 @@ std::vector<Json> metrics_of(const std::string& run) {
   return lines;
 }
 
-// Waits until the run has logged `steps` steps.
-void wait_for_steps(const std::string& run, std::size_t steps) {
-  for (int i = 0; i < 3000; ++i) {
-    if (fs::exists(run + "/metrics.jsonl") && metrics_of(run).size() >= steps) return;
+// Waits until the run has logged `steps` steps. Counts ends of lines: the last line may be half
+// written.
+void wait_for_steps(const std::string& run, std::ptrdiff_t steps) {
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::minutes(5);
+  while (std::chrono::steady_clock::now() < deadline) {
+    if (fs::exists(run + "/metrics.jsonl") &&
+        std::ranges::count(read_file(run + "/metrics.jsonl"), '\n') >= steps)
+      return;
     std::this_thread::sleep_for(std::chrono::milliseconds(20));
   }
-  FAIL("no " << steps << " steps within a minute");
+  FAIL("no " << steps << " steps in time");
 }
 
 }  // namespace
