@@ -18,21 +18,34 @@ std::optional<NormalForm> normal_form_named(std::string_view name) {
   return std::nullopt;
 }
 
-std::string normalized(std::string_view text, NormalForm form) {
-  int options = UTF8PROC_STABLE;
-  const bool composed = form == NormalForm::kNfc || form == NormalForm::kNfkc;
-  options |= composed ? UTF8PROC_COMPOSE : UTF8PROC_DECOMPOSE;
-  if (form == NormalForm::kNfkc || form == NormalForm::kNfkd) options |= UTF8PROC_COMPAT;
+namespace {
+
+std::string mapped(std::string_view text, int options) {
   utf8proc_uint8_t* result = nullptr;
   const utf8proc_ssize_t length = utf8proc_map(
       reinterpret_cast<const utf8proc_uint8_t*>(text.data()),
       static_cast<utf8proc_ssize_t>(text.size()), &result, static_cast<utf8proc_option_t>(options));
   const std::unique_ptr<utf8proc_uint8_t, decltype(&std::free)> owner(result, &std::free);
   if (length < 0) {
-    fail("tokenizer", "a text of {} bytes cannot be normalized: {}", text.size(),
+    fail("unicode", "a text of {} bytes cannot be normalized: {}", text.size(),
          utf8proc_errmsg(length));
   }
   return std::string(reinterpret_cast<const char*>(result), static_cast<std::size_t>(length));
+}
+
+}  // namespace
+
+std::string normalized(std::string_view text, NormalForm form) {
+  int options = UTF8PROC_STABLE;
+  const bool composed = form == NormalForm::kNfc || form == NormalForm::kNfkc;
+  options |= composed ? UTF8PROC_COMPOSE : UTF8PROC_DECOMPOSE;
+  if (form == NormalForm::kNfkc || form == NormalForm::kNfkd) options |= UTF8PROC_COMPAT;
+  return mapped(text, options);
+}
+
+std::string casefolded(std::string_view text) {
+  return mapped(text, UTF8PROC_STABLE | UTF8PROC_COMPOSE | UTF8PROC_COMPAT | UTF8PROC_CASEFOLD |
+                          UTF8PROC_IGNORE);
 }
 
 std::size_t first_grapheme(std::string_view text) {
@@ -71,6 +84,26 @@ bool is_word_character(char32_t c) {
       return true;
     default:
       return false;
+  }
+}
+
+WordPart word_part(char32_t c) {
+  switch (utf8proc_category(static_cast<utf8proc_int32_t>(c))) {
+    case UTF8PROC_CATEGORY_LU:
+    case UTF8PROC_CATEGORY_LL:
+    case UTF8PROC_CATEGORY_LT:
+    case UTF8PROC_CATEGORY_LM:
+    case UTF8PROC_CATEGORY_LO:
+    case UTF8PROC_CATEGORY_ND:
+    case UTF8PROC_CATEGORY_NL:
+    case UTF8PROC_CATEGORY_NO:
+      return WordPart::kLetter;
+    case UTF8PROC_CATEGORY_MN:
+    case UTF8PROC_CATEGORY_MC:
+    case UTF8PROC_CATEGORY_ME:
+      return WordPart::kMark;
+    default:
+      return WordPart::kNone;
   }
 }
 

@@ -15,9 +15,9 @@ struct Contamination {
   std::vector<std::string> partial;  // ids of other problems that share 13 words in a row with one
 };
 
-// Words are runs of letters and digits, in lower case; punctuation does not count. A problem of
-// fewer than 13 words shares "13 words" when all of its words stand in a row somewhere. Thirteen
-// words is the length of Brown et al. 2020, arXiv 2005.14165, appendix C.
+// Words are those of data/ngram.h: case and punctuation do not count. A problem of fewer than 13
+// words shares "13 words" when all of its words stand in a row somewhere. Thirteen words is the
+// length of Brown et al. 2020, arXiv 2005.14165, appendix C.
 Contamination measure_contamination(const std::vector<Problem>& problems,
                                     const std::string& train_rows);
 

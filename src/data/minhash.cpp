@@ -1,0 +1,162 @@
+#include "reflect/data/minhash.h"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+
+#include "reflect/base/error.h"
+#include "reflect/base/hash.h"
+#include "reflect/base/random.h"
+
+namespace reflect {
+namespace {
+
+constexpr std::uint32_t kNone = ~std::uint32_t{0};
+
+// Whether sets of these sizes can be that similar at all.
+bool sizes_allow(std::size_t a, std::size_t b, double threshold) {
+  return static_cast<double>(std::min(a, b)) >= threshold * static_cast<double>(std::max(a, b));
+}
+
+// Kept texts by the key of each band: chains through `next_` behind 2^bits heads a band.
+class BandTable {
+ public:
+  BandTable(std::size_t bands, std::size_t texts)
+      : shift_(32 - std::clamp<int>(std::bit_width(texts), 1, 31)),
+        heads_(std::size_t{1} << (32 - shift_)),
+        texts_(texts),
+        head_(bands * heads_, kNone),
+        next_(bands * texts) {}
+
+  std::uint32_t first(std::size_t band, std::uint32_t key) const {
+    return head_[band * heads_ + (key >> shift_)];
+  }
+  std::uint32_t after(std::size_t band, std::uint32_t text) const {
+    return next_[band * texts_ + text];
+  }
+  void add(std::size_t band, std::uint32_t key, std::uint32_t text) {
+    std::uint32_t& head = head_[band * heads_ + (key >> shift_)];
+    next_[band * texts_ + text] = head;
+    head = text;
+  }
+
+ private:
+  int shift_;
+  std::size_t heads_, texts_;
+  std::vector<std::uint32_t> head_, next_;
+};
+
+}  // namespace
+
+ShingleSet shingles(const Words& words, std::size_t n) {
+  ShingleSet set;
+  if (words.size() == 0) return set;
+  const std::vector<std::uint64_t> hashes = words.gram_hashes(std::min(n, words.size()));
+  set.reserve(hashes.size());
+  for (const std::uint64_t hash : hashes) set.push_back(static_cast<std::uint32_t>(hash));
+  std::sort(set.begin(), set.end());
+  set.erase(std::unique(set.begin(), set.end()), set.end());
+  return set;
+}
+
+double jaccard(const ShingleSet& a, const ShingleSet& b) {
+  std::size_t shared = 0;
+  for (std::size_t i = 0, j = 0; i < a.size() && j < b.size();) {
+    const std::uint32_t x = a[i], y = b[j];
+    shared += x == y;
+    i += x <= y;
+    j += y <= x;
+  }
+  const std::size_t all = a.size() + b.size() - shared;
+  return all == 0 ? 0 : static_cast<double>(shared) / static_cast<double>(all);
+}
+
+MinHash::MinHash(std::uint64_t seed) {
+  for (std::size_t i = 0; i < kMinHashes; ++i) {
+    Random random(seed, "minhash", {i});
+    multiply_[i] = static_cast<std::uint32_t>(random.bits()) | 1;
+    add_[i] = static_cast<std::uint32_t>(random.bits());
+  }
+}
+
+Signature MinHash::signature(const ShingleSet& set) const {
+  Signature least;
+  least.fill(kNone);
+  for (const std::uint32_t element : set)
+    for (std::size_t i = 0; i < kMinHashes; ++i)
+      least[i] = std::min(least[i], element * multiply_[i] + add_[i]);
+  return least;
+}
+
+double estimated_jaccard(const Signature& a, const Signature& b) {
+  std::size_t equal = 0;
+  for (std::size_t i = 0; i < kMinHashes; ++i) equal += a[i] == b[i];
+  return static_cast<double>(equal) / static_cast<double>(kMinHashes);
+}
+
+double LshBands::recall(double similarity) const {
+  const double agree = std::pow(similarity, static_cast<double>(rows));
+  return 1 - std::pow(1 - agree, static_cast<double>(bands));
+}
+
+LshBands lsh_bands(double similarity, double recall) {
+  for (std::size_t rows = 16; rows > 1; --rows) {
+    const LshBands bands{kMinHashes / rows, rows};
+    if (bands.recall(similarity) >= recall) return bands;
+  }
+  return {kMinHashes, 1};
+}
+
+NearDuplicates::NearDuplicates(const NearDuplicateConfig& config)
+    : config_(config),
+      hash_(config.seed),
+      bands_(lsh_bands(config.lowest_threshold, config.recall)) {
+  if (config.shingle_words < 1 || !(config.lowest_threshold > 0 && config.lowest_threshold <= 1))
+    fail_usage("minhash",
+               "shingles of {} words and a threshold of {} mean nothing; use 1 word or more and a "
+               "threshold above 0, at most 1",
+               config.shingle_words, config.lowest_threshold);
+}
+
+void NearDuplicates::add(const Words& words) {
+  sets_.push_back(shingles(words, config_.shingle_words));
+  const Signature signature = hash_.signature(sets_.back());
+  for (std::size_t band = 0; band < bands_.bands; ++band) {
+    const auto* begin = reinterpret_cast<const char*>(&signature[band * bands_.rows]);
+    keys_.push_back(static_cast<std::uint32_t>(
+        content_hash64({begin, bands_.rows * sizeof(std::uint32_t)}) >> 32));
+  }
+}
+
+std::vector<std::optional<NearDuplicates::Match>> NearDuplicates::find(
+    const std::vector<std::size_t>& among, double threshold) const {
+  std::vector<std::optional<Match>> matches(among.size());
+  BandTable table(bands_.bands, among.size());
+  std::vector<std::uint32_t> seen(among.size(), kNone);  // the last text that looked at each
+  const auto match_of = [&](std::size_t at) -> std::optional<Match> {
+    const ShingleSet& set = sets_[among[at]];
+    const std::uint32_t* keys = &keys_[among[at] * bands_.bands];
+    for (std::size_t band = 0; band < bands_.bands; ++band) {
+      for (std::uint32_t other = table.first(band, keys[band]); other != kNone;
+           other = table.after(band, other)) {
+        const std::size_t text = among[other];
+        if (seen[other] == at || keys_[text * bands_.bands + band] != keys[band]) continue;
+        seen[other] = static_cast<std::uint32_t>(at);
+        if (!sizes_allow(set.size(), sets_[text].size(), threshold)) continue;
+        const double similarity = jaccard(set, sets_[text]);
+        if (similarity >= threshold) return Match{text, similarity};
+      }
+    }
+    return std::nullopt;
+  };
+  for (std::size_t at = 0; at < among.size(); ++at) {
+    if (sets_[among[at]].empty()) continue;
+    matches[at] = match_of(at);
+    if (matches[at]) continue;
+    for (std::size_t band = 0; band < bands_.bands; ++band)
+      table.add(band, keys_[among[at] * bands_.bands + band], static_cast<std::uint32_t>(at));
+  }
+  return matches;
+}
+
+}  // namespace reflect
