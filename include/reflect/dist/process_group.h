@@ -1,0 +1,73 @@
+// Collective operations between the processes of a job: c10d with Gloo for tensors in host memory
+// and NCCL for tensors on GPUs.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "reflect/dist/launch.h"
+
+namespace reflect {
+
+struct GroupOptions {
+  std::chrono::milliseconds timeout = std::chrono::minutes(10);
+  at::Device device = at::kCPU;  // a GPU with its index: tensors there go through NCCL
+};
+
+// A collective on its way.
+class Collective {
+ public:
+  // Until the result is there (on a GPU: until work queued from now on sees it). Throws Error that
+  // names the rank that is missing.
+  void wait();
+
+ private:
+  friend class ProcessGroup;
+  struct State;
+  std::shared_ptr<State> state_;  // null: done already
+};
+
+enum class Reduction { kSum, kMax };
+
+// All ranks call the same operations in the same order, with tensors of the same shape and type.
+// Tensors must be contiguous. In a group of one every operation is the identity. When a rank dies,
+// or does not come within the time-out, the others get an Error that names it.
+class ProcessGroup {
+ public:
+  ProcessGroup();  // of one
+  // Meets the other ranks at rank 0. Throws Error that names the ranks that did not come in time.
+  ProcessGroup(const LaunchEnvironment& place, const GroupOptions& options);
+  ~ProcessGroup();
+  ProcessGroup(ProcessGroup&&) noexcept;
+  ProcessGroup& operator=(ProcessGroup&&) noexcept;
+
+  int rank() const;
+  int size() const;
+
+  // In place. The order of summation depends on nothing but the world size and the tensor's: all
+  // ranks get the same bits, and the same bits in every run.
+  void all_reduce(const at::Tensor& tensor, Reduction reduction = Reduction::kSum);
+  // `parts` [size * n] becomes the `part` [n] of every rank, in order of ranks. Both must live, and
+  // stay as they are, until the collective is done.
+  [[nodiscard]] Collective all_gather(const at::Tensor& parts, const at::Tensor& part);
+  // `tensor` becomes that of rank `root`.
+  void broadcast(const at::Tensor& tensor, int root = 0);
+  void barrier();
+
+  // The same for single numbers.
+  double sum(double value);
+  std::int64_t max(std::int64_t value);
+  // Throws Error that names the first rank whose `value` differs from rank 0's.
+  void require_same(const std::string& what, const std::string& value);
+
+ private:
+  friend class Collective;
+  struct State;
+  std::shared_ptr<State> state_;  // null in a group of one
+};
+
+}  // namespace reflect

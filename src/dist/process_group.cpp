@@ -1,0 +1,252 @@
+#include "reflect/dist/process_group.h"
+
+#include <ATen/ops/empty.h>
+#include <ATen/ops/scalar_tensor.h>
+#include <c10/util/Logging.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <torch/csrc/distributed/c10d/PrefixStore.hpp>
+#include <torch/csrc/distributed/c10d/TCPStore.hpp>
+#include <vector>
+
+#include "backend.h"
+#include "reflect/base/error.h"
+#include "roll_call.h"
+
+namespace reflect {
+namespace {
+
+using std::chrono::milliseconds;
+using Work = c10::intrusive_ptr<c10d::Work>;
+
+std::string seconds_text(milliseconds time) {
+  return fmt::format("{:g} s", static_cast<double>(time.count()) / 1000);
+}
+
+// The first line: libtorch's messages bring a stack trace.
+std::string first_line(const std::exception& error) {
+  const std::string text = error.what();
+  return text.substr(0, text.find('\n'));
+}
+
+std::string host_name() {
+  char name[256] = {};
+  gethostname(name, sizeof(name) - 1);
+  return name;
+}
+
+StorePointer connect(const LaunchEnvironment& place, milliseconds timeout) {
+  c10d::TCPStoreOptions options;
+  options.port = static_cast<std::uint16_t>(place.master_port);
+  options.isServer = place.rank == 0;
+  options.waitWorkers = false;
+  options.timeout = timeout;
+  if (place.rank == 0 && place.master_socket >= 0) options.masterListenFd = place.master_socket;
+  try {
+    return c10::make_intrusive<c10d::TCPStore>(place.master_address, options);
+  } catch (const std::exception& error) {
+    const std::string reason = first_line(error);
+    if (place.rank == 0)
+      fail("dist", "rank 0 cannot listen on port {} of {}: {}; set MASTER_PORT to a free one",
+           place.master_port, place.master_address, reason);
+    fail("dist", "rank {} on {} does not reach rank 0 at {}:{} within {}: {}", place.rank,
+         host_name(), place.master_address, place.master_port, seconds_text(timeout), reason);
+  }
+}
+
+// Returns when all ranks have come.
+void meet(c10d::Store& store, const LaunchEnvironment& place, milliseconds timeout) {
+  std::vector<std::string> keys;
+  for (int rank = 0; rank < place.world_size; ++rank)
+    keys.push_back(fmt::format("joined/{}", rank));
+  std::vector<std::string> missing;
+  try {
+    store.set(keys[static_cast<std::size_t>(place.rank)], host_name());
+    store.wait(keys, timeout);
+    return;
+  } catch (const std::exception&) {
+    for (int rank = 0; rank < place.world_size; ++rank)
+      if (!store.check({keys[static_cast<std::size_t>(rank)]}))
+        missing.push_back(std::to_string(rank));
+  }
+  fail("dist",
+       "rank {} of {} has not come to {}:{} within {}; see what it says, or raise "
+       "--launch.timeout",
+       fmt::join(missing, ", "), place.world_size, place.master_address, place.master_port,
+       seconds_text(timeout));
+}
+
+// How often ranks give a sign of life.
+milliseconds interval_for(milliseconds timeout) {
+  return std::clamp(timeout / 20, milliseconds(50), milliseconds(500));
+}
+
+}  // namespace
+
+struct ProcessGroup::State {
+  LaunchEnvironment place;
+  milliseconds timeout;
+  StorePointer store;
+  std::unique_ptr<RollCall> roll_call;
+  Backend host, gpu;
+  std::int64_t collectives = 0;  // begun so far
+
+  Backend& backend_for(const at::Tensor& tensor) {
+    if (!tensor.is_contiguous())
+      fail("dist", "a tensor of shape [{}] is not contiguous", fmt::join(tensor.sizes(), ", "));
+    if (tensor.is_cpu()) return host;
+    if (!gpu.c10d) fail("dist", "the group was made without a GPU");
+    return gpu;
+  }
+
+  // Starts what `begin` starts.
+  template <class Begin>
+  auto start(const char* name, Begin begin) {
+    roll_call->arrive(++collectives);
+    try {
+      return begin();
+    } catch (const std::exception& error) {
+      fail_collective(name, error);
+    }
+  }
+
+  void finish(const char* name, const Work& work) {
+    try {
+      work->wait();
+    } catch (const std::exception& error) {
+      fail_collective(name, error);
+    }
+  }
+
+  [[noreturn]] void fail_collective(const char* name, const std::exception& error) {
+    fail("dist", "{} failed on rank {} of {}: {} ({})", name, place.rank, place.world_size,
+         roll_call->blame(), first_line(error));
+  }
+};
+
+struct Collective::State {
+  std::shared_ptr<ProcessGroup::State> group;
+  const char* name;
+  std::vector<Work> works;
+};
+
+void Collective::wait() {
+  if (!state_) return;
+  for (const Work& work : state_->works) state_->group->finish(state_->name, work);
+  state_.reset();
+}
+
+ProcessGroup::ProcessGroup() = default;
+ProcessGroup::~ProcessGroup() = default;
+ProcessGroup::ProcessGroup(ProcessGroup&&) noexcept = default;
+ProcessGroup& ProcessGroup::operator=(ProcessGroup&&) noexcept = default;
+
+ProcessGroup::ProcessGroup(const LaunchEnvironment& place, const GroupOptions& options) {
+  if (place.world_size == 1) return;
+  state_ = std::make_shared<State>();
+  State& state = *state_;
+  state.place = place;
+  state.timeout = options.timeout;
+  // c10d logs each failure with stack traces before it throws; what it throws is reported here.
+  if (std::getenv("TORCH_CPP_LOG_LEVEL") == nullptr) FLAGS_caffe2_log_level = c10::GLOG_FATAL;
+  state.store = connect(place, options.timeout);
+  meet(*state.store, place, options.timeout);
+  state.roll_call = std::make_unique<RollCall>(state.store->clone(), place.rank, place.world_size,
+                                               interval_for(options.timeout));
+  const auto store_for = [&](const char* name) {
+    return c10::make_intrusive<c10d::PrefixStore>(name, state.store);
+  };
+  state.host = gloo_backend(store_for("gloo"), place, options);
+  if (options.device.is_cuda()) state.gpu = nccl_backend(store_for("nccl"), place, options);
+  barrier();
+}
+
+int ProcessGroup::rank() const {
+  return state_ ? state_->place.rank : 0;
+}
+
+int ProcessGroup::size() const {
+  return state_ ? state_->place.world_size : 1;
+}
+
+void ProcessGroup::all_reduce(const at::Tensor& tensor, Reduction reduction) {
+  if (!state_) return;
+  c10d::AllreduceOptions options;
+  options.reduceOp = reduction == Reduction::kSum ? c10d::ReduceOp::SUM : c10d::ReduceOp::MAX;
+  std::vector<at::Tensor> tensors = {tensor};
+  const Work work = state_->start(
+      "all_reduce", [&] { return state_->backend_for(tensor).c10d->allreduce(tensors, options); });
+  state_->finish("all_reduce", work);
+}
+
+Collective ProcessGroup::all_gather(const at::Tensor& parts, const at::Tensor& part) {
+  Collective collective;
+  if (!state_) {
+    parts.view(part.sizes()).copy_(part);
+    return collective;
+  }
+  const Backend& backend = state_->backend_for(parts);
+  collective.state_ =
+      std::make_shared<Collective::State>(Collective::State{state_, "all_gather", {}});
+  std::vector<Work>& works = collective.state_->works;
+  state_->start("all_gather", [&] {
+    if (!backend.gathers_by_broadcast) {
+      at::Tensor output = parts, input = part;
+      works.push_back(backend.c10d->_allgather_base(output, input));
+      return;
+    }
+    const std::vector<at::Tensor> slots = parts.chunk(size());
+    slots[static_cast<std::size_t>(rank())].copy_(part);
+    for (int root = 0; root < size(); ++root) {
+      c10d::BroadcastOptions options;
+      options.rootRank = root;
+      std::vector<at::Tensor> slot = {slots[static_cast<std::size_t>(root)]};
+      works.push_back(backend.c10d->broadcast(slot, options));
+    }
+  });
+  return collective;
+}
+
+void ProcessGroup::broadcast(const at::Tensor& tensor, int root) {
+  if (!state_) return;
+  c10d::BroadcastOptions options;
+  options.rootRank = root;
+  std::vector<at::Tensor> tensors = {tensor};
+  const Work work = state_->start(
+      "broadcast", [&] { return state_->backend_for(tensor).c10d->broadcast(tensors, options); });
+  state_->finish("broadcast", work);
+}
+
+void ProcessGroup::barrier() {
+  max(0);
+}
+
+double ProcessGroup::sum(double value) {
+  const at::Tensor tensor = at::scalar_tensor(value, at::kDouble);
+  all_reduce(tensor);
+  return tensor.item<double>();
+}
+
+std::int64_t ProcessGroup::max(std::int64_t value) {
+  const at::Tensor tensor = at::scalar_tensor(value, at::kLong);
+  all_reduce(tensor, Reduction::kMax);
+  return tensor.item<std::int64_t>();
+}
+
+void ProcessGroup::require_same(const std::string& what, const std::string& value) {
+  if (!state_) return;
+  const auto key = [&](int rank) { return fmt::format("same/{}/{}", what, rank); };
+  state_->store->set(key(rank()), value);
+  barrier();
+  const std::string expected = state_->store->get_to_str(key(0));
+  for (int r = 1; r < size(); ++r)
+    if (const std::string other = state_->store->get_to_str(key(r)); other != expected)
+      fail("dist",
+           "{} of rank {} is {}, of rank 0 {}; all ranks must run the same command on the "
+           "same files",
+           what, r, other, expected);
+}
+
+}  // namespace reflect

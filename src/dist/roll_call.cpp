@@ -1,0 +1,104 @@
+#include "roll_call.h"
+
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <charconv>
+
+namespace reflect {
+namespace {
+
+constexpr const char* kVerdict = "roll-call/verdict";
+
+}  // namespace
+
+RollCall::RollCall(StorePointer store, int rank, int size, std::chrono::milliseconds interval)
+    : store_(std::move(store)), rank_(rank), interval_(interval) {
+  for (int r = 0; r < size; ++r) keys_.push_back(fmt::format("roll-call/{}", r));
+  say({0, 0});
+  thread_ = std::jthread([this](const std::stop_token& stop) { live(stop); });
+}
+
+RollCall::~RollCall() {
+  thread_.request_stop();
+  thread_.join();
+  try {
+    say({kLeft, arrived_});
+  } catch (const std::exception&) {
+    // Rank 0, which keeps the store, has left before.
+  }
+}
+
+void RollCall::live(const std::stop_token& stop) {
+  std::unique_lock lock(sleep_mutex_);
+  for (std::int64_t beat = 1; !stop.stop_requested(); ++beat) {
+    try {
+      say({beat, arrived_});
+    } catch (const std::exception&) {
+      return;  // rank 0 has gone; the next collective will say so
+    }
+    sleep_.wait_for(lock, stop, interval_, [] { return false; });
+  }
+}
+
+void RollCall::say(const Sign& sign) {
+  const std::scoped_lock lock(store_mutex_);
+  store_->set(keys_[static_cast<std::size_t>(rank_)],
+              fmt::format("{} {}", sign.beat, sign.arrived));
+}
+
+std::vector<RollCall::Sign> RollCall::signs() {
+  const std::scoped_lock lock(store_mutex_);
+  std::vector<Sign> result;
+  for (const auto& bytes : store_->multiGet(keys_)) {
+    const std::string text(bytes.begin(), bytes.end());
+    Sign& sign = result.emplace_back();
+    const char* end = text.data() + text.size();
+    const char* space = std::from_chars(text.data(), end, sign.beat).ptr;
+    std::from_chars(std::min(space + 1, end), end, sign.arrived);
+  }
+  return result;
+}
+
+std::string RollCall::find_missing() {
+  const std::vector<Sign> before = signs();
+  std::this_thread::sleep_for(3 * interval_);
+  const std::vector<Sign> after = signs();
+  std::vector<std::size_t> left, silent, behind;
+  for (std::size_t r = 0; r < after.size(); ++r) {
+    if (static_cast<int>(r) == rank_) continue;
+    if (after[r].beat == kLeft) {
+      left.push_back(r);
+    } else if (after[r].beat == before[r].beat) {
+      silent.push_back(r);
+    } else if (after[r].arrived < arrived_) {
+      behind.push_back(r);
+    }
+  }
+  if (!silent.empty())
+    return fmt::format("rank {} gives no sign of life: its process or machine has died",
+                       fmt::join(silent, ", "));
+  if (!left.empty())
+    return fmt::format("rank {} has ended; its own message says why", fmt::join(left, ", "));
+  if (!behind.empty())
+    return fmt::format("rank {} lives but did not come in time", fmt::join(behind, ", "));
+  return "all ranks live and have come: the network between them fails";
+}
+
+std::string RollCall::blame() {
+  try {
+    const auto verdict = [&](const std::string& mine) {
+      const std::scoped_lock lock(store_mutex_);
+      return store_->compareSet(kVerdict, "", mine);
+    };
+    std::string text = verdict("");
+    if (text.empty()) text = verdict(find_missing());
+    // Rank 0 keeps the store that the others read the verdict from: it stays a moment longer.
+    if (rank_ == 0) std::this_thread::sleep_for(3 * interval_);
+    return text;
+  } catch (const std::exception&) {
+    return "rank 0 has died or ended: it does not answer";
+  }
+}
+
+}  // namespace reflect

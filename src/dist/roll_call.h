@@ -1,0 +1,55 @@
+// Tells which rank is to blame when a collective fails: every rank gives a sign of life in the
+// store all the time, and says how far it has come.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <cstdint>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "backend.h"
+
+namespace reflect {
+
+class RollCall {
+ public:
+  // `store` for this object alone: another thread uses it.
+  RollCall(StorePointer store, int rank, int size, std::chrono::milliseconds interval);
+  ~RollCall();  // tells the others that this rank has left
+
+  // This rank has come to its collective number `number`, counting from 1.
+  void arrive(std::int64_t number) { arrived_ = number; }
+
+  // Why a collective failed that this rank has come to: "rank 2 has died". Takes a few intervals.
+  // What the first rank finds out is what all say: the others fail in its wake.
+  std::string blame();
+
+ private:
+  // What a rank last said of itself.
+  struct Sign {
+    std::int64_t beat = 0;  // counts up while it lives; kLeft when it has left
+    std::int64_t arrived = 0;
+  };
+  static constexpr std::int64_t kLeft = -1;
+
+  void live(const std::stop_token& stop);
+  void say(const Sign& sign);
+  std::vector<Sign> signs();
+  std::string find_missing();
+
+  StorePointer store_;
+  int rank_;
+  std::chrono::milliseconds interval_;
+  std::vector<std::string> keys_;  // of all ranks
+  std::atomic<std::int64_t> arrived_ = 0;
+  std::mutex store_mutex_;
+  std::mutex sleep_mutex_;
+  std::condition_variable_any sleep_;
+  std::jthread thread_;
+};
+
+}  // namespace reflect
