@@ -12,6 +12,7 @@
 #include <optional>
 
 #include "reflect/base/signals.h"
+#include "reflect/dist/launcher.h"
 
 namespace reflect {
 namespace {
@@ -143,27 +144,31 @@ void set_fields(const CommandLine& line, std::vector<Field>& fields) {
 }
 
 // Logs go to standard error, "<tool>: <level>: <text>".
-void start_logging(const AppInfo& info, const std::vector<Field>& fields) {
+void start_logging(const AppInfo& info, const std::vector<Field>& fields, int rank) {
   auto logger = std::make_shared<spdlog::logger>(
       info.name, std::make_shared<spdlog::sinks::stderr_color_sink_mt>());
   logger->set_pattern("%n: %^%l%$: %v");
   const auto level = std::ranges::find(fields, "log-level", &Field::path);
   if (level != fields.end()) logger->set_level(spdlog::level::from_str(text_of(*level)));
+  if (rank > 0) logger->set_level(std::max(logger->level(), spdlog::level::warn));
   spdlog::set_default_logger(std::move(logger));
 }
 
-int run_checked(int argc, char** argv, const AppInfo& info, std::vector<Field>& fields,
-                const std::function<ExitCode()>& run) {
+// `info` gets the rank as part of its name where several processes run the job.
+int run_checked(int argc, char** argv, AppInfo& info, Job& job) {
   CommandLine line;
-  if (const std::optional<int> code = parse_flags(argc, argv, info, fields, line)) return *code;
-  set_fields(line, fields);
+  if (const std::optional<int> code = parse_flags(argc, argv, info, job.fields, line)) return *code;
+  set_fields(line, job.fields);
   if (line.print_config) {
-    std::cout << to_yaml(fields) << std::flush;
+    std::cout << to_yaml(job.fields) << std::flush;
     return static_cast<int>(ExitCode::kDone);
   }
-  start_logging(info, fields);
+  const bool launches = job.launch != nullptr && is_launcher(*job.launch);
+  const LaunchEnvironment place = job.launch ? launch_environment() : LaunchEnvironment{};
+  if (!launches && place.world_size > 1) info.name += fmt::format("[rank {}]", place.rank);
+  start_logging(info, job.fields, launches ? 0 : place.rank);
   watch_signals();
-  const ExitCode code = run();
+  const ExitCode code = launches ? launch_ranks(*job.launch, {argv, argv + argc}) : job.run();
   const int signal = signal_received();
   return code == ExitCode::kIncomplete && signal != 0 ? 128 + signal : static_cast<int>(code);
 }
@@ -188,10 +193,11 @@ bool is_out_of_memory(const c10::Error& error) {
 
 }  // namespace
 
-int run_app(int argc, char** argv, const AppInfo& info, std::vector<Field> fields,
-            const std::function<ExitCode()>& run) {
+int run_app(int argc, char** argv, const AppInfo& tool, Job job) {
+  AppInfo info = tool;
   try {
-    return run_checked(argc, argv, info, fields, run);
+    follow_launcher();
+    return run_checked(argc, argv, info, job);
   } catch (const Error& error) {
     return report(info, error.what(), error.exit_code());
   } catch (const c10::Error& error) {

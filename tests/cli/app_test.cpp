@@ -65,11 +65,12 @@ Outcome run_with(
   const AppInfo info = {"reflect-demo", "Shows the app.", "  reflect-demo --input x"};
   outcome.out = output_of(STDOUT_FILENO, [&] {
     outcome.err = output_of(STDERR_FILENO, [&] {
-      outcome.code =
-          run_app(static_cast<int>(argv.size()), argv.data(), info, fields_of(outcome.config), [&] {
-            outcome.ran = true;
-            return job();
-          });
+      const auto run = [&] {
+        outcome.ran = true;
+        return job();
+      };
+      outcome.code = run_app(static_cast<int>(argv.size()), argv.data(), info,
+                             {fields_of(outcome.config), run});
     });
   });
   return outcome;
