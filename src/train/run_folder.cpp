@@ -20,9 +20,9 @@ TrainConfig resolved(const TrainConfig& config, const TrainingData& data, const 
 
 Json identity_of(TrainConfig config, const TrainingData& data) {
   static const std::vector<std::string> kFree = {
-      "model",   "train",  "output",     "adapter", "save_every",        "keep_checkpoints",
-      "explain", "device", "save_dtype", "threads", "max_skipped_steps", "log-level",
-      "quiet"};
+      "model",   "train",    "output",     "adapter", "save_every",        "keep_checkpoints",
+      "explain", "device",   "save_dtype", "threads", "max_skipped_steps", "log-level",
+      "quiet",   "recompute"};
   Json identity;
   for (const Field& field : fields_of(config))
     if (std::ranges::find(kFree, field.path) == kFree.end()) identity[field.path] = text_of(field);

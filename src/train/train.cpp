@@ -72,7 +72,8 @@ TunedModelOptions model_options(const TrainConfig& config) {
           .random = config.init == "random",
           .lora_config = config.lora,
           .initial_adapter = config.adapter,
-          .seed = static_cast<std::uint64_t>(config.runtime.seed)};
+          .seed = static_cast<std::uint64_t>(config.runtime.seed),
+          .recompute = recompute_named(config.recompute)};
 }
 
 TrainerConfig trainer_config(const TrainConfig& config, const RunLength& length, Json identity) {

@@ -36,7 +36,7 @@ void copy_companions(const std::string& from, const std::string& to) {
 }  // namespace
 
 TunedModel::TunedModel(const TunedModelOptions& options, const Runtime& runtime)
-    : folder_(options.folder) {
+    : folder_(options.folder), recompute_(options.recompute) {
   const LlamaConfig config = read_llama_config(folder_);
   // Full fine-tuning keeps fp32 masters, so that is what it reads.
   const Runtime stored = {options.lora ? runtime.dtype : at::kFloat, runtime.device};
@@ -55,12 +55,12 @@ TunedModel::TunedModel(const TunedModelOptions& options, const Runtime& runtime)
 ForwardOptions TunedModel::forward_options(std::uint64_t dropout_key) {
   if (adapter_ && adapter_->config.dropout > 0)
     adapter_->dropout = LoraDropout{adapter_->config.dropout, dropout_key};
-  return {.adapter = adapter_ ? &*adapter_ : nullptr};
+  return {.adapter = adapter_ ? &*adapter_ : nullptr, .recompute = recompute_};
 }
 
 ForwardOptions TunedModel::forward_options() {
   if (adapter_) adapter_->dropout.reset();
-  return {.adapter = adapter_ ? &*adapter_ : nullptr};
+  return {.adapter = adapter_ ? &*adapter_ : nullptr, .recompute = recompute_};
 }
 
 void TunedModel::write(const std::string& folder, at::ScalarType dtype) const {

@@ -41,6 +41,13 @@ TEST_CASE("ten LoRA steps equal those of transformers and peft") {
   }
 }
 
+TEST_CASE("ten LoRA steps with recomputed blocks equal those of transformers and peft") {
+  TunedModelOptions options = golden_model(true);
+  options.recompute = Recompute::kBlock;
+  TunedModel model(options, Runtime{});
+  check_curve("lora", true, model);
+}
+
 TEST_CASE("ten steps of full fine-tuning equal those of transformers") {
   TunedModel model(golden_model(false), Runtime{});
   check_curve("full", false, model);

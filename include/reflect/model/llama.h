@@ -26,10 +26,17 @@ struct PackedRows {
   std::int64_t tokens() const { return offsets.back(); }
 };
 
-// How a forward pass runs.
+// What a forward pass keeps for its backward pass: every activation and weight (none), or the input
+// of each block, which is then computed a second time (block). Auto: block where the weights do not
+// stay in memory (WeightSource::lasting), else none. Losses and gradients are the same bits.
+enum class Recompute { kAuto, kNone, kBlock };
+Recompute recompute_named(const std::string& name);  // "auto", "none", "block"; else Error (usage)
+
+// How a forward pass runs. Adapter and cache must outlive its gradients.
 struct ForwardOptions {
   const Adapter* adapter = nullptr;
   KvCache* cache = nullptr;  // rows.slots says which slot each row reads and extends
+  Recompute recompute = Recompute::kAuto;
 };
 
 class Llama {
@@ -37,8 +44,8 @@ class Llama {
   Llama(LlamaConfig config, std::shared_ptr<WeightSource> weights, Runtime runtime);
 
   // Final hidden states (after the last norm) [T, hidden] of ids [T] (int64), in the model's dtype.
-  // Gradients flow to adapter and weights that require them. Throws Error when a row is longer than
-  // max_position_embeddings.
+  // Gradients flow to adapter and weights that require them; the model must outlive them. Throws
+  // Error when a row is longer than max_position_embeddings.
   at::Tensor hidden(const at::Tensor& ids, const PackedRows& rows,
                     const ForwardOptions& options = {}) const;
   // Logits [N, vocab] of hidden states [N, hidden], in the model's dtype.

@@ -44,6 +44,9 @@ class WeightSource {
   virtual at::Tensor embedding() = 0;   // [vocab, hidden]
   virtual at::Tensor final_norm() = 0;  // [hidden]
   virtual at::Tensor lm_head() = 0;     // [vocab, hidden]; the embedding itself where tied
+  // Whether a block's tensors stay as they are for the source's life. Where not, the backward pass
+  // asks for each block again, last block first.
+  virtual bool lasting() const = 0;
 };
 
 // Reads each weight from the checkpoint when it is asked for: memory holds one block at a time.
@@ -55,6 +58,7 @@ class StreamedWeights : public WeightSource {
   at::Tensor embedding() override;
   at::Tensor final_norm() override;
   at::Tensor lm_head() override;
+  bool lasting() const override { return false; }
   bool tied() const;  // lm_head() is the embedding
 
  private:
@@ -79,6 +83,7 @@ class ResidentWeights : public WeightSource {
   at::Tensor embedding() override { return embedding_; }
   at::Tensor final_norm() override { return final_norm_; }
   at::Tensor lm_head() override { return lm_head_; }
+  bool lasting() const override { return true; }
 
   // All tensors under their checkpoint names. Tied weights come once; the tensors are the stored
   // ones.

@@ -35,6 +35,7 @@ struct TrainConfig {
   OptimizerConfig optimizer;
   ScheduleConfig schedule;
   double clip = 1;
+  std::string recompute = "auto";
   std::int64_t max_skipped_steps = 5;
   std::int64_t save_every = 200;
   std::int64_t keep_checkpoints = 2;
@@ -65,6 +66,10 @@ struct TrainConfig {
     v("optimizer", optimizer, "");
     v("schedule", schedule, "");
     v("clip", clip, "Largest L2 norm of the gradient; 0: no clipping.");
+    v("recompute", recompute,
+      "What the backward pass computes a second time to save memory: nothing, or every decoder "
+      "block; auto: block where weights do not stay in memory.",
+      {"auto", "none", "block"});
     v("max_skipped_steps", max_skipped_steps,
       "Steps in a row with a non-finite loss or gradient after which the run stops.");
     v("save_every", save_every, "Steps between checkpoints; 0: only when a signal ends the run.");

@@ -17,6 +17,7 @@ struct TunedModelOptions {
   LoraConfig lora_config = {};
   std::string initial_adapter = "";  // folder of an adapter to go on from; empty: a fresh one
   std::uint64_t seed = 0;
+  Recompute recompute = Recompute::kAuto;
 };
 
 class TunedModel {
@@ -39,6 +40,7 @@ class TunedModel {
 
  private:
   std::string folder_;
+  Recompute recompute_;
   std::shared_ptr<ResidentWeights> weights_;
   std::unique_ptr<Llama> llama_;
   std::optional<Adapter> adapter_;

@@ -1,0 +1,78 @@
+#include "decoder_block.h"
+
+#include <ATen/CPUGeneratorImpl.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/bernoulli.h>
+#include <ATen/ops/empty_like.h>
+
+#include "attention.h"
+#include "dense.h"
+#include "reflect/base/random.h"
+
+namespace reflect {
+
+namespace {
+
+// x with elements zeroed with probability p and the rest scaled by 1 / (1 - p). The mask is a pure
+// function of the step's key, the layer and the projection.
+at::Tensor dropped_out(const at::Tensor& x, const LoraDropout& dropout, std::int64_t layer,
+                       Projection p) {
+  const std::uint64_t key =
+      random_key(dropout.key, "lora-dropout",
+                 {static_cast<std::uint64_t>(layer), static_cast<std::uint64_t>(p)});
+  auto generator = at::make_generator<at::CPUGeneratorImpl>(key);
+  const double keep = 1.0 - dropout.probability;
+  const at::Tensor mask = at::bernoulli(at::empty_like(x, at::kCPU), keep, generator);
+  return x * mask.to(x.device()) / keep;
+}
+
+// A block's weights beside the pass that they serve.
+struct Block {
+  const BlockWeights& weights;
+  const DecoderPass& pass;
+  std::int64_t layer;
+};
+
+// One projection of the block, with its adapter where there is one.
+at::Tensor project(const at::Tensor& x, Projection p, const Block& block) {
+  const Adapter* adapter = block.pass.adapter;
+  if (adapter == nullptr || !adapter->blocks[block.layer][p]) return dense(x, block.weights[p]);
+  LoraBranch branch{*adapter->blocks[block.layer][p], adapter->config.scale(), {}};
+  const auto& dropout = block.pass.dropout;
+  if (dropout && dropout->probability > 0)
+    branch.dropped = dropped_out(x, *dropout, block.layer, p);
+  return dense_with_lora(x, block.weights[p], branch);
+}
+
+at::Tensor attend(const at::Tensor& x, const Block& block) {
+  const LlamaConfig& c = block.pass.config;
+  const Rotation& rotation = block.pass.rotation;
+  const at::Tensor q = apply_rope(project(x, Projection::kQ, block), rotation);
+  const at::Tensor k = apply_rope(project(x, Projection::kK, block), rotation);
+  const at::Tensor v = project(x, Projection::kV, block);
+  const AttentionShape shape{c.num_attention_heads, c.num_key_value_heads, c.head_dim,
+                             c.sliding_window};
+  KvCache* cache = block.pass.cache;
+  const PackedRows& rows = block.pass.rows;
+  const at::Tensor mixed = cache ? cached_attention(q, k, v, rows, shape, *cache, block.layer)
+                                 : attention(q, k, v, rows, shape);
+  return project(mixed, Projection::kO, block);
+}
+
+at::Tensor feed_forward(const at::Tensor& x, const Block& block) {
+  const at::Tensor gate = project(x, Projection::kGate, block);
+  const at::Tensor up = project(x, Projection::kUp, block);
+  return project(swiglu(gate, up), Projection::kDown, block);
+}
+
+}  // namespace
+
+at::Tensor decoder_block(const at::Tensor& x, const BlockWeights& weights, const DecoderPass& pass,
+                         std::int64_t layer) {
+  const Block block{weights, pass, layer};
+  const double eps = pass.config.rms_norm_eps;
+  const at::Tensor mid = x + attend(rms_norm(x, weights.input_norm, eps), block);
+  return mid + feed_forward(rms_norm(mid, weights.post_attention_norm, eps), block);
+}
+
+}  // namespace reflect
