@@ -147,6 +147,7 @@ void HttpClient::State::prepare(Transfer& transfer) {
   CURL* easy = transfer.easy;
   set(easy, CURLOPT_PRIVATE, &transfer);
   set(easy, CURLOPT_ERRORBUFFER, transfer.words.data());
+  set(easy, CURLOPT_NOSIGNAL, 1L);  // libcurl sends with MSG_NOSIGNAL, under TLS too since 7.87
   set(easy, CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_1_1));
   set(easy, CURLOPT_PROTOCOLS_STR, "http,https");
   set(easy, CURLOPT_HTTPHEADER, headers);

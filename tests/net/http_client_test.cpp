@@ -162,6 +162,13 @@ TEST_CASE("certificates are verified") {
   }
   CHECK(content_of(reply_from(trusting, server.url("", "https"))) == "reply to hi");
 
+  const std::string dropping = server.url("drop:99", "https");
+  for (int i = 0; i < 5; ++i) {  // written to a closed connection: no SIGPIPE
+    trusting.start(1, dropping + "/chat/completions", chat(std::string(100'000, 'x')));
+    trusting.start(2, dropping + "/chat/completions", chat("hi"));
+    CHECK(all_replies(trusting).size() == 2);
+  }
+
   config.ca_file = folder / "missing.pem";
   CHECK_THROWS_AS(HttpClient(config, "", "reflect-test"), Error);
 }
