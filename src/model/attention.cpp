@@ -73,19 +73,20 @@ at::Tensor cached_attention(const at::Tensor& q, const at::Tensor& k, const at::
   for (std::int64_t r = 0; r < rows.rows(); ++r) {
     const std::int64_t begin = rows.offsets[r], n = rows.offsets[r + 1] - begin;
     const std::int64_t past = rows.past.empty() ? 0 : rows.past[r], slot = rows.slots[r];
+    if (n == 1 && q.is_cpu()) {
+      decode.push_back({begin, slot, past + 1});
+      continue;
+    }
     const at::Tensor keys = cache.keys(layer)[slot], values = cache.values(layer)[slot];
     keys.narrow(0, past, n).copy_(k.narrow(0, begin, n).view({n, shape.kv_heads, -1}));
     values.narrow(0, past, n).copy_(v.narrow(0, begin, n).view({n, shape.kv_heads, -1}));
-    if (n == 1 && q.is_cpu()) {
-      decode.push_back({begin, slot, past + 1});
-    } else {
-      const std::int64_t m = past + n;
-      out.narrow(0, begin, n)
-          .copy_(attend_row(q.narrow(0, begin, n), keys.narrow(0, 0, m).reshape({m, -1}),
-                            values.narrow(0, 0, m).reshape({m, -1}), shape));
-    }
+    const std::int64_t m = past + n;
+    out.narrow(0, begin, n)
+        .copy_(attend_row(q.narrow(0, begin, n), keys.narrow(0, 0, m).reshape({m, -1}),
+                          values.narrow(0, 0, m).reshape({m, -1}), shape));
   }
-  decode_attention(q, cache.keys(layer), cache.values(layer), decode, shape, out);
+  if (!decode.empty())
+    decode_attention({q, k, v}, {cache.keys(layer), cache.values(layer)}, decode, shape, out);
   return out;
 }
 

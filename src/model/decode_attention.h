@@ -16,9 +16,20 @@ struct DecodeRow {
 };
 using DecodeRows = std::vector<DecodeRow>;
 
-// Writes out[token] for each row. q and out are [T, heads * head_dim]; keys and values are
-// [slots, max_tokens, kv_heads, head_dim]. Scores, softmax and sums in fp32.
-void decode_attention(const at::Tensor& q, const at::Tensor& keys, const at::Tensor& values,
-                      const DecodeRows& rows, const AttentionShape& shape, at::Tensor& out);
+// The new tokens' queries [T, heads * head_dim], keys and values [T, kv_heads * head_dim],
+// contiguous.
+struct DecodeInput {
+  const at::Tensor &q, &k, &v;
+};
+
+// One layer's cache, each [slots, max_tokens, kv_heads, head_dim].
+struct KvSlots {
+  at::Tensor keys, values;
+};
+
+// Puts each row's key and value into the cache and writes out[token], [T, heads * head_dim]. fp32
+// or bf16; scores, softmax and sums in fp32.
+void decode_attention(const DecodeInput& input, KvSlots cache, const DecodeRows& rows,
+                      const AttentionShape& shape, at::Tensor& out);
 
 }  // namespace reflect

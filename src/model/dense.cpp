@@ -1,9 +1,11 @@
 #include "dense.h"
 
 #include <ATen/core/dispatch/Dispatcher.h>
+#include <ATen/core/grad_mode.h>
 #include <ATen/ops/mm.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include "few_rows.h"
 #include "reflect/model/product.h"
 
 namespace reflect {
@@ -25,6 +27,11 @@ at::Tensor onednn_product(const at::Tensor& a, const at::Tensor& b) {
                              .findSchemaOrThrow("mkldnn::_linear_pointwise", "")
                              .typed<LinearPointwise>();
   return op.call(a, b, std::nullopt, "none", c10::List<std::optional<at::Scalar>>(), std::nullopt);
+}
+
+// x W^T without autograd: decoding and scoring.
+at::Tensor plain_dense(const at::Tensor& x, const at::Tensor& weight) {
+  return is_few_rows(x, weight) ? few_rows_product(x, weight) : product(x, weight.t());
 }
 
 struct Dense : Function<Dense> {
@@ -78,19 +85,31 @@ struct LoraLinear : Function<LoraLinear> {
   }
 };
 
+// The same without autograd. Casts cost nothing where the adapter already has x's type.
+at::Tensor plain_dense_with_lora(const at::Tensor& x, const at::Tensor& weight,
+                                 const LoraBranch& branch) {
+  const at::Tensor a = branch.pair.a.to(x.scalar_type()), b = branch.pair.b.to(x.scalar_type());
+  const at::Tensor inner = plain_dense(branch.dropped.value_or(x), a).mul_(branch.scale);
+  return plain_dense(x, weight).add_(plain_dense(inner, b));
+}
+
 }  // namespace
 
 at::Tensor product(const at::Tensor& a, const at::Tensor& b) {
-  const bool onednn = a.is_cpu() && a.scalar_type() == at::kFloat && a.size(0) > 1;
+  // oneDNN loses on a transposed left side, which weight gradients have.
+  const bool rows_first = a.stride(1) == 1 && a.size(0) > 1;
+  const bool onednn = a.is_cpu() && a.scalar_type() == at::kFloat && rows_first;
   return onednn ? onednn_product(a, b.t()) : at::mm(a, b);
 }
 
 at::Tensor dense(const at::Tensor& x, const at::Tensor& weight) {
+  if (!at::GradMode::is_enabled()) return plain_dense(x, weight);
   return Dense::apply(x, weight);
 }
 
 at::Tensor dense_with_lora(const at::Tensor& x, const at::Tensor& weight,
                            const LoraBranch& branch) {
+  if (!at::GradMode::is_enabled()) return plain_dense_with_lora(x, weight, branch);
   return LoraLinear::apply(x, branch.dropped, weight, branch.pair.a, branch.pair.b, branch.scale);
 }
 

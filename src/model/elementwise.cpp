@@ -1,9 +1,8 @@
 #include "elementwise.h"
 
-#include <ATen/Dispatch.h>
-#include <ATen/OpMathType.h>
 #include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
+#include <ATen/core/grad_mode.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
@@ -17,7 +16,8 @@
 #include <cmath>
 #include <vector>
 
-#include "vector_math.h"
+#include "kernel.h"
+#include "lanes.h"
 
 namespace reflect {
 
@@ -28,61 +28,60 @@ using torch::autograd::Function;
 using torch::autograd::variable_list;
 using Output = variable_list;
 
-// Rows a thread takes at least, so that small batches do not pay for threads.
-std::int64_t grain(std::int64_t width) {
-  return std::max<std::int64_t>(1, 32768 / width);
-}
-
-// Calls work(row) for rows [0, count) on all threads.
-template <class Work>
-void for_each_row(std::int64_t count, std::int64_t width, const Work& work) {
-  at::parallel_for(0, count, grain(width), [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t row = begin; row < end; ++row) work(row);
-  });
-}
-
 template <class T>
 void rms_norm_row(const T* x, const T* weight, T* y, std::int64_t n, double eps, float& rstd) {
-  float sum = 0;
-  for (std::int64_t i = 0; i < n; ++i) sum += static_cast<float>(x[i]) * static_cast<float>(x[i]);
-  rstd = 1.0f / std::sqrt(sum / static_cast<float>(n) + static_cast<float>(eps));
-  for (std::int64_t i = 0; i < n; ++i) {
-    const T normed = static_cast<T>(static_cast<float>(x[i]) * rstd);
-    y[i] = static_cast<T>(static_cast<float>(normed) * static_cast<float>(weight[i]));
-  }
+  const float mean = lanes::dot(x, x, n) / static_cast<float>(n);
+  rstd = 1.0f / std::sqrt(mean + static_cast<float>(eps));
+  lanes::for_each(n, [&](std::int64_t i, std::int64_t count) {
+    T normed[lanes::kWidth];  // rounded to the model's type before the weight, as the reference
+                              // does
+    lanes::store(normed, lanes::load(x + i, count) * rstd);
+    lanes::store(y + i, lanes::load(normed) * lanes::load(weight + i, count), count);
+  });
 }
 
 // dx = rstd * (w dy - xhat mean(w dy xhat)) with xhat = x rstd.
 template <class T>
 void rms_norm_row_backward(const T* dy, const T* x, const T* weight, T* dx, std::int64_t n,
                            float rstd) {
-  float dot = 0;
-  for (std::int64_t i = 0; i < n; ++i)
-    dot += static_cast<float>(dy[i]) * static_cast<float>(weight[i]) * static_cast<float>(x[i]);
+  const auto scaled = [&](std::int64_t i, std::int64_t count) {
+    return lanes::load(dy + i, count) * lanes::load(weight + i, count);
+  };
+  const float dot = lanes::sum(n, [&](std::int64_t i, std::int64_t count) {
+    return scaled(i, count) * lanes::load(x + i, count);
+  });
   const float mean = dot * rstd * rstd / static_cast<float>(n);
-  for (std::int64_t i = 0; i < n; ++i) {
-    const float scaled = static_cast<float>(dy[i]) * static_cast<float>(weight[i]);
-    dx[i] = static_cast<T>(rstd * (scaled - static_cast<float>(x[i]) * mean));
-  }
+  lanes::for_each(n, [&](std::int64_t i, std::int64_t count) {
+    const lanes::Floats each = scaled(i, count) - lanes::load(x + i, count) * mean;
+    lanes::store(dx + i, rstd * each, count);
+  });
+}
+
+struct Normed {
+  at::Tensor y, rstd;  // [T, H], and 1 / root mean square [T] in fp32
+};
+
+Normed normed_rows(const at::Tensor& x, const at::Tensor& weight, double eps) {
+  const std::int64_t rows = x.size(0), n = x.size(1);
+  at::Tensor y = at::empty_like(x), rstd = at::empty({rows}, x.options().dtype(at::kFloat));
+  by_type(x.scalar_type(), "rms_norm", [&]<class T>() {
+    const T* xp = x.const_data_ptr<T>();
+    const T* wp = weight.const_data_ptr<T>();
+    T* yp = y.mutable_data_ptr<T>();
+    float* rp = rstd.mutable_data_ptr<float>();
+    for_each_row(rows, n,
+                 [&](std::int64_t r) { rms_norm_row(xp + r * n, wp, yp + r * n, n, eps, rp[r]); });
+  });
+  return {std::move(y), std::move(rstd)};
 }
 
 struct RmsNorm : Function<RmsNorm> {
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x_in, const at::Tensor& weight,
                             double eps) {
     const at::Tensor x = x_in.contiguous();
-    const std::int64_t rows = x.size(0), n = x.size(1);
-    at::Tensor y = at::empty_like(x), rstd = at::empty({rows}, x.options().dtype(at::kFloat));
-    AT_DISPATCH_FLOATING_TYPES_AND(at::kBFloat16, x.scalar_type(), "rms_norm", [&] {
-      const scalar_t* xp = x.const_data_ptr<scalar_t>();
-      const scalar_t* wp = weight.const_data_ptr<scalar_t>();
-      scalar_t* yp = y.mutable_data_ptr<scalar_t>();
-      float* rp = rstd.mutable_data_ptr<float>();
-      for_each_row(rows, n, [&](std::int64_t r) {
-        rms_norm_row(xp + r * n, wp, yp + r * n, n, eps, rp[r]);
-      });
-    });
-    ctx->save_for_backward({x, weight, rstd});
-    return y;
+    Normed normed = normed_rows(x, weight, eps);
+    ctx->save_for_backward({x, weight, normed.rstd});
+    return normed.y;
   }
 
   static Output backward(AutogradContext* ctx, const Output& grads) {
@@ -91,11 +90,11 @@ struct RmsNorm : Function<RmsNorm> {
     const at::Tensor dy = grads[0].contiguous();
     const std::int64_t rows = x.size(0), n = x.size(1);
     at::Tensor dx = at::empty_like(x);
-    AT_DISPATCH_FLOATING_TYPES_AND(at::kBFloat16, x.scalar_type(), "rms_norm_backward", [&] {
-      const scalar_t* dyp = dy.const_data_ptr<scalar_t>();
-      const scalar_t* xp = x.const_data_ptr<scalar_t>();
-      const scalar_t* wp = weight.const_data_ptr<scalar_t>();
-      scalar_t* dxp = dx.mutable_data_ptr<scalar_t>();
+    by_type(x.scalar_type(), "rms_norm_backward", [&]<class T>() {
+      const T* dyp = dy.const_data_ptr<T>();
+      const T* xp = x.const_data_ptr<T>();
+      const T* wp = weight.const_data_ptr<T>();
+      T* dxp = dx.mutable_data_ptr<T>();
       const float* rp = rstd.const_data_ptr<float>();
       for_each_row(rows, n, [&](std::int64_t r) {
         rms_norm_row_backward(dyp + r * n, xp + r * n, wp, dxp + r * n, n, rp[r]);
@@ -110,23 +109,28 @@ struct RmsNorm : Function<RmsNorm> {
   }
 };
 
-struct SwiGlu : Function<SwiGlu> {
-  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& gate, const at::Tensor& up) {
-    at::Tensor y = at::empty_like(gate);
-    const std::int64_t rows = gate.size(0), n = gate.size(1);
-    AT_DISPATCH_FLOATING_TYPES_AND(at::kBFloat16, gate.scalar_type(), "swiglu", [&] {
-      const scalar_t* gp = gate.const_data_ptr<scalar_t>();
-      const scalar_t* up_p = up.const_data_ptr<scalar_t>();
-      scalar_t* yp = y.mutable_data_ptr<scalar_t>();
-      for_each_row(rows, n, [&](std::int64_t r) {
-        for (std::int64_t i = r * n; i < (r + 1) * n; ++i) {
-          const float g = static_cast<float>(gp[i]);
-          yp[i] = static_cast<scalar_t>(g * sigmoid(g) * static_cast<float>(up_p[i]));
-        }
+at::Tensor gated(const at::Tensor& gate, const at::Tensor& up) {
+  at::Tensor y = at::empty_like(gate);
+  const std::int64_t rows = gate.size(0), n = gate.size(1);
+  by_type(gate.scalar_type(), "swiglu", [&]<class T>() {
+    const T* gp = gate.const_data_ptr<T>();
+    const T* up_p = up.const_data_ptr<T>();
+    T* yp = y.mutable_data_ptr<T>();
+    for_each_row(rows, n, [&](std::int64_t r) {
+      lanes::for_each(n, [&](std::int64_t i, std::int64_t count) {
+        const std::int64_t at = r * n + i;
+        const lanes::Floats g = lanes::load(gp + at, count);
+        lanes::store(yp + at, g * lanes::sigmoid(g) * lanes::load(up_p + at, count), count);
       });
     });
+  });
+  return y;
+}
+
+struct SwiGlu : Function<SwiGlu> {
+  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& gate, const at::Tensor& up) {
     ctx->save_for_backward({gate, up});
-    return y;
+    return gated(gate, up);
   }
 
   static Output backward(AutogradContext* ctx, const Output& grads) {
@@ -135,19 +139,20 @@ struct SwiGlu : Function<SwiGlu> {
     const at::Tensor dy = grads[0].contiguous();
     at::Tensor dgate = at::empty_like(gate), dup = at::empty_like(up);
     const std::int64_t rows = gate.size(0), n = gate.size(1);
-    AT_DISPATCH_FLOATING_TYPES_AND(at::kBFloat16, gate.scalar_type(), "swiglu_backward", [&] {
-      const scalar_t* gp = gate.const_data_ptr<scalar_t>();
-      const scalar_t* up_p = up.const_data_ptr<scalar_t>();
-      const scalar_t* dyp = dy.const_data_ptr<scalar_t>();
-      scalar_t* dgp = dgate.mutable_data_ptr<scalar_t>();
-      scalar_t* dup_p = dup.mutable_data_ptr<scalar_t>();
+    by_type(gate.scalar_type(), "swiglu_backward", [&]<class T>() {
+      const T* gp = gate.const_data_ptr<T>();
+      const T* up_p = up.const_data_ptr<T>();
+      const T* dyp = dy.const_data_ptr<T>();
+      T* dgp = dgate.mutable_data_ptr<T>();
+      T* dup_p = dup.mutable_data_ptr<T>();
       for_each_row(rows, n, [&](std::int64_t r) {
-        for (std::int64_t i = r * n; i < (r + 1) * n; ++i) {
-          const float g = static_cast<float>(gp[i]), u = static_cast<float>(up_p[i]);
-          const float d = static_cast<float>(dyp[i]), s = sigmoid(g);
-          dgp[i] = static_cast<scalar_t>(d * u * s * (1.0f + g * (1.0f - s)));
-          dup_p[i] = static_cast<scalar_t>(d * g * s);
-        }
+        lanes::for_each(n, [&](std::int64_t i, std::int64_t count) {
+          const std::int64_t at = r * n + i;
+          const lanes::Floats g = lanes::load(gp + at, count), u = lanes::load(up_p + at, count);
+          const lanes::Floats d = lanes::load(dyp + at, count), s = lanes::sigmoid(g);
+          lanes::store(dgp + at, d * u * s * (1.0f + g * (1.0f - s)), count);
+          lanes::store(dup_p + at, d * g * s, count);
+        });
       });
     });
     return {dgate, dup};
@@ -163,18 +168,20 @@ at::Tensor rotate(const at::Tensor& x_in, const at::Tensor& cos, const at::Tenso
   const std::int64_t rows = x.size(0), width = x.size(1), half = cos.size(1);
   const float* cp = cos.const_data_ptr<float>();
   const float* sp = sin.const_data_ptr<float>();
-  AT_DISPATCH_FLOATING_TYPES_AND(at::kBFloat16, x.scalar_type(), "apply_rope", [&] {
-    const scalar_t* xp = x.const_data_ptr<scalar_t>();
-    scalar_t* yp = y.mutable_data_ptr<scalar_t>();
+  by_type(x.scalar_type(), "apply_rope", [&]<class T>() {
+    const T* xp = x.const_data_ptr<T>();
+    T* yp = y.mutable_data_ptr<T>();
     for_each_row(rows, width, [&](std::int64_t r) {
       const float *c = cp + r * half, *s = sp + r * half;
       for (std::int64_t head = r * width; head < (r + 1) * width; head += 2 * half)
-        for (std::int64_t i = 0; i < half; ++i) {
-          const float a = static_cast<float>(xp[head + i]);
-          const float b = static_cast<float>(xp[head + half + i]);
-          yp[head + i] = static_cast<scalar_t>(a * c[i] - direction * b * s[i]);
-          yp[head + half + i] = static_cast<scalar_t>(b * c[i] + direction * a * s[i]);
-        }
+        lanes::for_each(half, [&](std::int64_t i, std::int64_t count) {
+          const lanes::Floats a = lanes::load(xp + head + i, count);
+          const lanes::Floats b = lanes::load(xp + head + half + i, count);
+          const lanes::Floats ci = lanes::load(c + i, count);
+          const lanes::Floats si = direction * lanes::load(s + i, count);
+          lanes::store(yp + head + i, a * ci - b * si, count);
+          lanes::store(yp + head + half + i, b * ci + a * si, count);
+        });
     });
   });
   return y;
@@ -196,6 +203,7 @@ struct ApplyRope : Function<ApplyRope> {
 }  // namespace
 
 at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps) {
+  if (x.is_cpu() && !at::GradMode::is_enabled()) return normed_rows(x.contiguous(), weight, eps).y;
   if (x.is_cpu()) return RmsNorm::apply(x, weight, eps);
   const at::Tensor wide = x.to(at::kFloat);
   const at::Tensor normed = wide * at::rsqrt(wide.pow(2).mean(-1, true) + eps);
@@ -203,11 +211,13 @@ at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps) {
 }
 
 at::Tensor swiglu(const at::Tensor& gate, const at::Tensor& up) {
+  if (gate.is_cpu() && !at::GradMode::is_enabled()) return gated(gate, up);
   if (gate.is_cpu()) return SwiGlu::apply(gate, up);
   return at::silu(gate) * up;
 }
 
 at::Tensor apply_rope(const at::Tensor& x, const Rotation& rotation) {
+  if (x.is_cpu() && !at::GradMode::is_enabled()) return rotate(x, rotation.cos, rotation.sin, 1.0f);
   if (x.is_cpu()) return ApplyRope::apply(x, rotation.cos, rotation.sin);
   const std::int64_t half = rotation.cos.size(1);
   const auto halves = x.view({x.size(0), -1, 2, half}).unbind(2);

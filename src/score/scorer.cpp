@@ -2,7 +2,6 @@
 
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/from_blob.h>
-#include <ATen/ops/logsumexp.h>
 #include <c10/core/InferenceMode.h>
 
 #include <algorithm>
@@ -11,6 +10,7 @@
 
 #include "reflect/base/error.h"
 #include "reflect/data/batch.h"
+#include "reflect/model/cross_entropy.h"
 
 namespace reflect {
 
@@ -56,9 +56,9 @@ std::vector<float> target_log_probs(const Llama& model, const at::Tensor& hidden
   result.reserve(targets.numel());
   for (std::int64_t begin = 0; begin < targets.numel(); begin += kLogitRows) {
     const std::int64_t rows = std::min(kLogitRows, targets.numel() - begin);
-    const at::Tensor logits = model.logits(hidden.narrow(0, begin, rows)).to(at::kFloat);
-    const at::Tensor chosen = logits.gather(1, targets.narrow(0, begin, rows).unsqueeze(1));
-    const at::Tensor part = (chosen.squeeze(1).sub(at::logsumexp(logits, {1}))).cpu().contiguous();
+    const at::Tensor logits = model.logits(hidden.narrow(0, begin, rows));
+    const at::Tensor part =
+        target_nll(logits, targets.narrow(0, begin, rows)).neg().cpu().contiguous();
     result.insert(result.end(), part.const_data_ptr<float>(), part.const_data_ptr<float>() + rows);
   }
   return result;

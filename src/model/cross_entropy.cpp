@@ -1,0 +1,97 @@
+#include "reflect/model/cross_entropy.h"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/logsumexp.h>
+
+#include <cmath>
+
+#include "kernel.h"
+#include "lanes.h"
+
+namespace reflect {
+
+namespace {
+
+template <class T>
+float largest(const T* x, std::int64_t n) {
+  lanes::Floats top = lanes::Floats{} + static_cast<float>(x[0]);
+  std::int64_t i = 0;
+  for (; i + lanes::kWidth <= n; i += lanes::kWidth) {
+    const lanes::Floats each = lanes::load(x + i);
+    top = each > top ? each : top;
+  }
+  float result = top[0];
+  for (std::int64_t lane = 1; lane < lanes::kWidth; ++lane) result = std::max(result, top[lane]);
+  for (; i < n; ++i) result = std::max(result, static_cast<float>(x[i]));
+  return result;
+}
+
+// log sum exp of a row. Lanes past the end load as 0 and are not counted. A row that is not finite
+// gives NaN: exp is clamped, so its sum would hide it.
+template <class T>
+float log_sum_exp(const T* x, std::int64_t n) {
+  const float top = largest(x, n);
+  const std::int64_t whole = n - n % lanes::kWidth;
+  float sum = lanes::sum(
+      whole, [&](std::int64_t i, std::int64_t) { return lanes::exp(lanes::load(x + i) - top); });
+  for (std::int64_t i = whole; i < n; ++i) sum += std::exp(static_cast<float>(x[i]) - top);
+  const float poison = lanes::sum(
+      n, [&](std::int64_t i, std::int64_t count) { return lanes::load(x + i, count) * 0.0f; });
+  return top + std::log(sum) + poison;
+}
+
+template <class T>
+void gradient_row(T* x, std::int64_t n, std::int64_t target, float log_sum, float weight) {
+  const float at_target = static_cast<float>(x[target]);
+  lanes::for_each(n, [&](std::int64_t i, std::int64_t count) {
+    lanes::store(x + i, weight * lanes::exp(lanes::load(x + i, count) - log_sum), count);
+  });
+  x[target] = static_cast<T>(weight * (std::exp(at_target - log_sum) - 1.0f));
+}
+
+at::Tensor nll_on_cpu(const at::Tensor& logits, const at::Tensor& targets, const float* weights) {
+  const std::int64_t rows = logits.size(0), vocab = logits.size(1);
+  at::Tensor nll = at::empty({rows}, logits.options().dtype(at::kFloat));
+  const std::int64_t* target = targets.const_data_ptr<std::int64_t>();
+  float* out = nll.mutable_data_ptr<float>();
+  by_type(logits.scalar_type(), "cross_entropy", [&]<class T>() {
+    T* x = static_cast<T*>(logits.data_ptr());
+    for_each_row(rows, vocab, [&](std::int64_t r) {
+      T* row = x + r * vocab;
+      const float log_sum = log_sum_exp(row, vocab);
+      out[r] = log_sum - static_cast<float>(row[target[r]]);
+      if (weights != nullptr) gradient_row(row, vocab, target[r], log_sum, weights[r]);
+    });
+  });
+  return nll;
+}
+
+at::Tensor log_sums(const at::Tensor& wide) {
+  return at::logsumexp(wide, 1, /*keepdim=*/true);
+}
+
+}  // namespace
+
+at::Tensor target_nll(const at::Tensor& logits, const at::Tensor& targets) {
+  if (logits.is_cpu()) return nll_on_cpu(logits.contiguous(), targets.contiguous(), nullptr);
+  const at::Tensor wide = logits.to(at::kFloat);
+  return (log_sums(wide) - wide.gather(1, targets.unsqueeze(1))).squeeze(1);
+}
+
+at::Tensor target_nll_and_gradient_(at::Tensor& logits, const at::Tensor& targets,
+                                    const at::Tensor& weights) {
+  if (logits.is_cpu()) {
+    const at::Tensor each = weights.contiguous();
+    return nll_on_cpu(logits, targets.contiguous(), each.const_data_ptr<float>());
+  }
+  at::Tensor wide = logits.to(at::kFloat);
+  const at::Tensor target = targets.unsqueeze(1), log_sum = log_sums(wide);
+  at::Tensor nll = (log_sum - wide.gather(1, target)).squeeze(1);
+  const at::Tensor weight = weights.unsqueeze(1);
+  wide = wide.sub(log_sum).exp_().mul_(weight).scatter_add_(1, target, weight.neg());
+  logits.copy_(wide);
+  return nll;
+}
+
+}  // namespace reflect
