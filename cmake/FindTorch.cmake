@@ -11,8 +11,9 @@ set(TORCH_ROOT "${TORCH_ROOT}" CACHE PATH "Folder of libtorch (with include/ and
 
 find_library(TORCH_CPU_LIBRARY torch_cpu PATHS ${TORCH_ROOT}/lib NO_DEFAULT_PATH)
 find_library(TORCH_C10_LIBRARY c10 PATHS ${TORCH_ROOT}/lib NO_DEFAULT_PATH)
+file(GLOB TORCH_GOMP_LIBRARY ${TORCH_ROOT}/lib/libgomp*.so*)  # some wheels put a hash into its name
 find_path(TORCH_INCLUDE_DIR ATen/ATen.h PATHS ${TORCH_ROOT}/include NO_DEFAULT_PATH)
-set(torch_required TORCH_CPU_LIBRARY TORCH_C10_LIBRARY TORCH_INCLUDE_DIR)
+set(torch_required TORCH_CPU_LIBRARY TORCH_C10_LIBRARY TORCH_GOMP_LIBRARY TORCH_INCLUDE_DIR)
 
 if(REFLECT_CUDA)
   find_library(TORCH_CUDA_LIBRARY torch_cuda PATHS ${TORCH_ROOT}/lib NO_DEFAULT_PATH)
@@ -31,7 +32,11 @@ if(Torch_FOUND AND NOT TARGET Torch::cpu)
   target_compile_options(Torch::cpu INTERFACE
     "SHELL:-idirafter ${TORCH_INCLUDE_DIR}"
     "SHELL:-idirafter ${TORCH_INCLUDE_DIR}/torch/csrc/api/include")
-  target_link_libraries(Torch::cpu INTERFACE ${TORCH_CPU_LIBRARY} ${TORCH_C10_LIBRARY})
+  # at::parallel_for is serial where a source is compiled without OpenMP. Linked is the wheel's own
+  # runtime: two of them in one process would fight for the cores.
+  target_compile_options(Torch::cpu INTERFACE -fopenmp)
+  target_link_libraries(Torch::cpu INTERFACE ${TORCH_CPU_LIBRARY} ${TORCH_C10_LIBRARY}
+                                             ${TORCH_GOMP_LIBRARY})
   target_link_options(Torch::cpu INTERFACE -Wl,--allow-shlib-undefined)
 endif()
 
