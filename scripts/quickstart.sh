@@ -71,7 +71,7 @@ demo() {
 real() {
   say "gen: recorded solutions of one half of the problems become traces; the other half is for eval"
   once "$run/traces.jsonl" "$bin/reflect-gen" --recipe split --teacher.kind replay \
-    --input "$gsm8k/example_model_solutions.jsonl" --split-part train --output "$run/traces.jsonl"
+    --input "$gsm8k/example_model_solutions.jsonl" --split-part train --set.system_prompt "" --output "$run/traces.jsonl"
   once "$run/plain.jsonl" "$bin/reflect-gen" --recipe plain --teacher.kind replay \
     --input "$gsm8k/train.jsonl" --accept 1000 --output "$run/plain.jsonl"
   once "$run/problems.jsonl" "$bin/reflect-gen" --problems-only --teacher.kind replay \

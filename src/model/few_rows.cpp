@@ -4,6 +4,7 @@
 #include <ATen/ops/empty.h>
 
 #include <algorithm>
+#include <atomic>
 #include <bit>
 #include <cstring>
 #include <vector>
@@ -14,11 +15,10 @@ namespace reflect {
 
 namespace {
 
-// What a thread reads of the weight at least: less does not pay for waking it.
-constexpr std::int64_t kThreadBytes = 131072;
+constexpr std::int64_t kPieceBytes = 32768;  // what a thread reads of the weight at a time
 
 constexpr std::int64_t kBlock = 2 * lanes::kWidth;
-constexpr std::int64_t kAhead = 1024;  // bytes: so far ahead of its use a weight is fetched
+constexpr std::int64_t kAhead = 512;  // bytes: so far ahead of its use a weight is fetched
 
 struct TwoLanes {
   lanes::Floats first, second;
@@ -120,10 +120,16 @@ void multiply_all(const at::Tensor& x, const at::Tensor& weight, at::Tensor& y) 
   const Operands<T> operands{ordered.data(), weight.const_data_ptr<T>(), y.mutable_data_ptr<T>(),
                              inner, y.size(1)};
   const RangeProduct<T> product = range_product<T>(x.size(0));
+  // Threads take piece after piece, as one core may read faster than the other.
   const auto row_bytes = inner * static_cast<std::int64_t>(sizeof(T));
-  const std::int64_t grain = std::max<std::int64_t>(8, kThreadBytes / (row_bytes + 1));
-  at::parallel_for(0, y.size(1), grain,
-                   [&](std::int64_t begin, std::int64_t end) { (operands.*product)(begin, end); });
+  const std::int64_t piece = std::max<std::int64_t>(1, kPieceBytes / (row_bytes + 1));
+  const std::int64_t pieces = (operands.outputs + piece - 1) / piece;
+  const auto threads = std::clamp<std::int64_t>(pieces / 4, 1, at::get_num_threads());
+  std::atomic<std::int64_t> next = 0;
+  at::parallel_for(0, threads, 1, [&](auto, auto) {
+    for (std::int64_t i = next++; i < pieces; i = next++)
+      (operands.*product)(i * piece, std::min((i + 1) * piece, operands.outputs));
+  });
 }
 
 }  // namespace

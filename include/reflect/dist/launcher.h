@@ -16,8 +16,9 @@ bool is_launcher(const LaunchConfig& config);
 // torchrun's variables, and waits for them. Called as one of several processes (srun with a task a
 // machine), it starts its share of a job of all machines together. SIGTERM, SIGINT and SIGUSR1 go
 // on to the ranks (watch_signals must have been called). When one fails, the log says which and
-// how, the others get at most five seconds to say what they noticed and are then killed; the result is the
-// exit code of the one that failed. When the launcher is killed, so are they (see follow_launcher).
+// how, the others get at most five seconds to say what they noticed and are then killed; the result
+// is the exit code of the one that failed. When the launcher is killed, so are they (see
+// follow_launcher).
 ExitCode launch_ranks(const LaunchConfig& config, const std::string& program,
                       const std::vector<std::string>& arguments);
 // The same for this program itself.
