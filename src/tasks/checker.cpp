@@ -6,6 +6,7 @@
 
 #include "reflect/base/error.h"
 #include "reflect/base/white_space.h"
+#include "reflect/tasks/code_checker.h"
 #include "reflect/tasks/rational.h"
 
 namespace reflect {
@@ -243,7 +244,7 @@ Verdict check_exact(std::string_view answer, std::string_view gold) {
 }
 
 const std::vector<std::string>& Checker::names() {
-  static const std::vector<std::string> names = {"auto", "number", "choice", "exact"};
+  static const std::vector<std::string> names = {"auto", "number", "choice", "exact", "unit_tests"};
   return names;
 }
 
@@ -261,6 +262,7 @@ Verdict Checker::check(std::string_view answer, std::string_view gold) const {
   if (name_ == "choice" || (name_ == "auto" && choice_of(gold) != 0)) {
     return check_choice(answer, gold);
   }
+  if (name_ == "unit_tests") return check_unit_tests(answer, gold);
   return check_exact(answer, gold);
 }
 

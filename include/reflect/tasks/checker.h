@@ -28,7 +28,8 @@ Verdict check_choice(std::string_view answer, std::string_view gold);
 Verdict check_exact(std::string_view answer, std::string_view gold);
 
 // One of the checks, chosen by name; "auto" chooses by the gold answer: number where it is one,
-// else choice where it is one letter, else exact.
+// else choice where it is one letter, else exact. "unit_tests" runs the answer as a program
+// (code_checker.h); the gold answer is the tests.
 class Checker {
  public:
   static Checker named(std::string_view name);  // Error (usage) that lists the known names
