@@ -62,7 +62,12 @@ void add_flag(CLI::App& app, const Field& field, CommandLine& line) {
       },
       help_of(field));
   option->type_name(type_name(field))->group(group_of(field.path));
-  option->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+  const bool is_list = std::holds_alternative<std::vector<std::string>*>(field.value);
+  if (is_list) {
+    option->join(',');  // given twice, a list grows
+  } else {
+    option->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+  }
   if (is_bool) option->expected(0, 1);
 }
 
@@ -79,11 +84,26 @@ void add_flag(CLI::App& app, const Field& field, CommandLine& line) {
       nearest.empty() ? "--help lists the known ones" : "did you mean \"--" + nearest + "\"?");
 }
 
+// "--max-length" and "--max_length" are one flag: the name is spelled as its field has it.
+std::string with_known_spelling(std::string argument, const std::vector<Field>& fields) {
+  const auto plain = [](std::string name) {
+    std::ranges::replace(name, '-', '_');
+    return name;
+  };
+  if (!argument.starts_with("--")) return argument;
+  const std::size_t end = std::min(argument.find('='), argument.size());
+  const std::string name = plain(argument.substr(2, end - 2));
+  const auto known =
+      std::ranges::find(fields, name, [&](const Field& field) { return plain(field.path); });
+  return known == fields.end() ? argument
+                               : fmt::format("--{}{}", known->path, argument.substr(end));
+}
+
 // The arguments as CLI11 takes them: last one first, and "--name=" as a flag with an empty value.
-std::vector<std::string> arguments_of(int argc, char** argv) {
+std::vector<std::string> arguments_of(int argc, char** argv, const std::vector<Field>& fields) {
   std::vector<std::string> arguments;
   for (int i = argc - 1; i > 0; --i) {
-    std::string argument = argv[i];
+    std::string argument = with_known_spelling(argv[i], fields);
     if (argument.starts_with("--") && argument.ends_with('=')) {
       arguments.emplace_back();
       argument.pop_back();
@@ -124,7 +144,7 @@ std::optional<int> parse_flags(int argc, char** argv, const AppInfo& info,
     if (!std::holds_alternative<StructList>(field.value)) add_flag(app, field, line);
   }
   try {
-    app.parse(arguments_of(argc, argv));
+    app.parse(arguments_of(argc, argv, fields));
   } catch (const CLI::Success& success) {
     return app.exit(success);
   } catch (const CLI::ParseError& error) {

@@ -157,6 +157,18 @@ TEST_CASE("flags with odd values") {
   CHECK(run_with({"--seed", "1", "--seed", "2"}).config.runtime.seed == 2);
 }
 
+TEST_CASE("a list given in several flags holds them all") {
+  CHECK(run_with({"--stop", "a,b", "--stop", "c"}).config.stop ==
+        std::vector<std::string>{"a", "b", "c"});
+  CHECK(run_with({"--stop=a"}).config.stop == std::vector<std::string>{"a"});
+}
+
+TEST_CASE("a flag's words may be joined by dashes or underscores") {
+  const Outcome outcome = run_with({"--log_level", "error", "--lora.rank=4"});
+  CHECK(outcome.err == "");
+  CHECK(outcome.config.runtime.log_level == "error");
+}
+
 TEST_CASE("a flag wins over the file, the file over the default") {
   const TempFolder folder;
   write_file_atomic(folder / "run.yaml",
