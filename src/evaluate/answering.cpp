@@ -140,7 +140,7 @@ class Answering {
   const ChatModel& model_of(const std::string& folder) {
     if (!model_ || model_folder_ != folder) {
       model_.reset();
-      model_ = load_chat_model(folder, config_.template_name, runtime_);
+      model_ = load_chat_model(folder, config_.template_name, runtime_, config_.base);
       model_folder_ = folder;
     }
     return *model_;

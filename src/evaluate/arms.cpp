@@ -165,6 +165,7 @@ std::string arm_hash(const ArmConfig& arm, const EvaluateConfig& config) {
       {"banned", arm.ban_reflection ? config.ban_text : std::vector<std::string>()},
       {"template", config.template_name},
       {"dtype", config.runtime.dtype},
+      {"storage", config.base.storage},
       {"seed", sampling.temperature > 0 ? config.runtime.seed : 0},
   };
   for (const Field& field : fields_of(sampling)) identity["sampling"][field.path] = text_of(field);

@@ -14,8 +14,8 @@ namespace reflect {
 namespace {
 
 Completion complete(const EvaluateConfig& config, const ArmConfig& arm) {
-  const ChatModel model =
-      load_chat_model(arm.model, config.template_name, start_runtime(config.runtime));
+  const Runtime runtime = start_runtime(config.runtime);
+  const ChatModel model = load_chat_model(arm.model, config.template_name, runtime, config.base);
   std::optional<Adapter> adapter;
   if (!arm.adapter.empty()) adapter = read_adapter(arm.adapter, model.llama->config());
   const Engine engine(*model.llama, *model.tokenizer, config.engine, adapter ? &*adapter : nullptr);

@@ -8,6 +8,7 @@
 #include "decoder_block.h"
 #include "dense.h"
 #include "reflect/base/error.h"
+#include "reflect/model/base_storage.h"
 #include "rope.h"
 
 namespace reflect {
@@ -70,9 +71,10 @@ at::Tensor Llama::logits(const at::Tensor& hidden) const {
   return dense(hidden, weights_->lm_head());
 }
 
-std::unique_ptr<Llama> load_llama(const std::string& folder, const Runtime& runtime) {
+std::unique_ptr<Llama> load_llama(const std::string& folder, const Runtime& runtime,
+                                  const BaseConfig& base) {
   LlamaConfig config = read_llama_config(folder);
-  auto weights = std::make_shared<ResidentWeights>(folder, config, runtime);
+  auto weights = load_weights(folder, config, runtime, base);
   return std::make_unique<Llama>(std::move(config), std::move(weights), runtime);
 }
 

@@ -6,6 +6,7 @@
 #include <ATen/ops/ones.h>
 
 #include <cmath>
+#include <tuple>
 
 #include "checkpoint_names.h"
 #include "reflect/base/error.h"
@@ -48,23 +49,36 @@ StreamedWeights::StreamedWeights(const std::string& folder, const LlamaConfig& c
                                  const Runtime& runtime)
     : folder_(folder), config_(config), runtime_(runtime), checkpoint_(folder) {}
 
-at::Tensor StreamedWeights::load(const std::string& name, std::vector<std::int64_t> shape) const {
-  const at::Tensor stored = checkpoint_.view(name);
-  if (stored.sizes() != at::IntArrayRef(shape))
+at::Tensor StreamedWeights::stored(const std::string& name, const Shape& shape) const {
+  const at::Tensor tensor = checkpoint_.view(name);
+  if (tensor.sizes() != at::IntArrayRef(shape))
     fail("checkpoint", "{}: '{}' has shape [{}], but config.json asks for [{}]", folder_, name,
-         fmt::join(stored.sizes(), ", "), fmt::join(shape, ", "));
-  if (!stored.is_floating_point())
+         fmt::join(tensor.sizes(), ", "), fmt::join(shape, ", "));
+  if (!tensor.is_floating_point())
     fail("checkpoint", "{}: '{}' is {}; floating point expected", folder_, name,
-         c10::toString(stored.scalar_type()));
-  return stored.to(at::TensorOptions().dtype(runtime_.dtype).device(runtime_.device),
-                   /*non_blocking=*/false, /*copy=*/true);
+         c10::toString(tensor.scalar_type()));
+  return tensor;
+}
+
+at::Tensor StreamedWeights::load(const std::string& name, const Shape& shape) const {
+  return stored(name, shape)
+      .to(at::TensorOptions().dtype(runtime_.dtype).device(runtime_.device),
+          /*non_blocking=*/false, /*copy=*/true);
+}
+
+std::pair<at::Tensor, at::Tensor> StreamedWeights::norms(std::int64_t layer) const {
+  return {load(checkpoint_names::input_norm(layer), {config_.hidden_size}),
+          load(checkpoint_names::post_attention_norm(layer), {config_.hidden_size})};
+}
+
+at::Tensor StreamedWeights::stored_projection(std::int64_t layer, Projection projection) const {
+  const auto [out, in] = shape_of(config_, projection);
+  return stored(checkpoint_names::projection(layer, projection), {out, in});
 }
 
 BlockWeights StreamedWeights::block(std::int64_t layer) {
   BlockWeights block;
-  block.input_norm = load(checkpoint_names::input_norm(layer), {config_.hidden_size});
-  block.post_attention_norm =
-      load(checkpoint_names::post_attention_norm(layer), {config_.hidden_size});
+  std::tie(block.input_norm, block.post_attention_norm) = norms(layer);
   for (Projection p : kProjections) {
     const auto [out, in] = shape_of(config_, p);
     block[p] = load(checkpoint_names::projection(layer, p), {out, in});

@@ -96,7 +96,7 @@ RowScorer::RowScorer(const ScoreConfig& config)
       runtime_(start_runtime(config.runtime)),
       tokenizer_(load_tokenizer(config.model)) {
   if (!reference()) chat_ = ChatTemplate::choose(config.chat_template, config.model);
-  model_ = load_llama(config.model, runtime_);
+  model_ = load_llama(config.model, runtime_, config.base);
   if (!config.adapter.empty()) adapter_ = read_adapter(config.adapter, model_->config());
   scorer_.emplace(*model_, scorer_config(config), adapter_ ? &*adapter_ : nullptr);
   identity_ = make_identity();
@@ -111,6 +111,7 @@ Json RowScorer::make_identity() const {
   json["mode"] = config_.parity;
   json["template"] = reference() ? config_.reference.prompt : chat_->name();
   json["dtype"] = name_of_dtype(runtime_.dtype);
+  json["storage"] = config_.base.storage;
   json["device"] = config_.runtime.device;
   json["max_length"] = scorer_->max_length();
   json["max_batch_tokens"] = config_.scorer.max_batch_tokens;

@@ -36,6 +36,10 @@ void check(const TrainConfig& config) {
   require(config.keep_checkpoints > 0, "keep_checkpoints", "must be at least 1");
   require(config.init == "checkpoint" || config.method == "full", "init",
           "random needs --method full: random weights stay random under an adapter");
+  require(config.base.storage == "dtype" || config.method == "lora", "base.storage",
+          "is for a frozen base; it needs --method lora");
+  require(config.base.storage == "dtype" || config.recompute != "none", "recompute",
+          "none keeps all weights for the backward pass, which undoes --base.storage; use block");
   require(config.adapter.empty() || config.method == "lora", "adapter", "needs --method lora");
   require(config.adapter.empty() || is_default(config.lora), "lora.*",
           "cannot be set beside --adapter, which brings its own shape");
@@ -73,7 +77,8 @@ TunedModelOptions model_options(const TrainConfig& config) {
           .lora_config = config.lora,
           .initial_adapter = config.adapter,
           .seed = static_cast<std::uint64_t>(config.runtime.seed),
-          .recompute = recompute_named(config.recompute)};
+          .recompute = recompute_named(config.recompute),
+          .base = config.base};
 }
 
 TrainerConfig trainer_config(const TrainConfig& config, const RunLength& length, Json identity) {

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "reflect/base/file.h"
+#include "reflect/model/base_storage.h"
 #include "reflect/model/safetensors.h"
 #include "reflect/train/optimizer.h"
 
@@ -38,18 +39,21 @@ void copy_companions(const std::string& from, const std::string& to) {
 TunedModel::TunedModel(const TunedModelOptions& options, const Runtime& runtime)
     : folder_(options.folder), recompute_(options.recompute) {
   const LlamaConfig config = read_llama_config(folder_);
+  const auto seed = options.seed;
+  if (options.lora) {
+    adapter_ = options.initial_adapter.empty() ? Adapter::fresh(config, options.lora_config, seed)
+                                               : read_adapter(options.initial_adapter, config);
+    parameters_ = std::make_unique<ParameterBuffer>(adapter_->named(), at::kFloat);
+    llama_ = std::make_unique<Llama>(config, load_weights(folder_, config, runtime, options.base),
+                                     runtime);
+    return;
+  }
   // Full fine-tuning keeps fp32 masters, so that is what it reads.
-  const Runtime stored = {options.lora ? runtime.dtype : at::kFloat, runtime.device};
-  weights_ = options.random ? std::make_shared<ResidentWeights>(config, stored, options.seed)
-                            : std::make_shared<ResidentWeights>(folder_, config, stored);
-  if (options.lora)
-    adapter_ = options.initial_adapter.empty()
-                   ? Adapter::fresh(config, options.lora_config, options.seed)
-                   : read_adapter(options.initial_adapter, config);
-  const std::vector<NamedTensor> trained = adapter_ ? adapter_->named() : weights_->named();
-  parameters_ =
-      std::make_unique<ParameterBuffer>(trained, options.lora ? at::kFloat : runtime.dtype);
-  llama_ = std::make_unique<Llama>(config, weights_, runtime);
+  const Runtime stored = {at::kFloat, runtime.device};
+  const auto weights = options.random ? std::make_shared<ResidentWeights>(config, stored, seed)
+                                      : std::make_shared<ResidentWeights>(folder_, config, stored);
+  parameters_ = std::make_unique<ParameterBuffer>(weights->named(), runtime.dtype);
+  llama_ = std::make_unique<Llama>(config, weights, runtime);
 }
 
 ForwardOptions TunedModel::forward_options(std::uint64_t dropout_key) {

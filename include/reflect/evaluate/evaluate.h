@@ -8,6 +8,7 @@
 #include "reflect/base/error.h"
 #include "reflect/base/runtime.h"
 #include "reflect/generate/engine.h"
+#include "reflect/model/base_config.h"
 
 namespace reflect {
 
@@ -35,6 +36,7 @@ struct ArmConfig {
 struct EvaluateConfig {
   std::string model;
   std::string adapter;
+  BaseConfig base;
   std::string input;
   std::string output;
   std::string ask;
@@ -61,6 +63,7 @@ struct EvaluateConfig {
   void visit(auto& v) {
     v("model", model, "Checkpoint folder.");
     v("adapter", adapter, "Adapter folder: arms \"base\" and \"tuned\" are compared.");
+    v("base", base, "");
     v("input", input, "Problems with gold answers, JSON Lines; - is standard input.");
     v("output", output, "Report, JSON; every answer goes to the same name with .rows.jsonl.");
     v("ask", ask, "Answer this one question instead, on standard output.");

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "reflect/model/base_config.h"
 #include "reflect/model/kv_cache.h"
 #include "reflect/model/llama_config.h"
 #include "reflect/model/lora.h"
@@ -62,7 +63,8 @@ class Llama {
   at::Tensor inverse_frequency_;  // of RoPE, [head_dim / 2]
 };
 
-// Config, resident weights and decoder of a checkpoint folder.
-std::unique_ptr<Llama> load_llama(const std::string& folder, const Runtime& runtime);
+// Config, weights and decoder of a checkpoint folder.
+std::unique_ptr<Llama> load_llama(const std::string& folder, const Runtime& runtime,
+                                  const BaseConfig& base = {});
 
 }  // namespace reflect

@@ -61,8 +61,15 @@ class StreamedWeights : public WeightSource {
   bool lasting() const override { return false; }
   bool tied() const;  // lm_head() is the embedding
 
+  // Input norm and post-attention norm.
+  std::pair<at::Tensor, at::Tensor> norms(std::int64_t layer) const;
+  // [out, in] as it is stored: a view of the mapped file, valid while this object lives.
+  at::Tensor stored_projection(std::int64_t layer, Projection projection) const;
+
  private:
-  at::Tensor load(const std::string& name, std::vector<std::int64_t> shape) const;
+  using Shape = std::vector<std::int64_t>;
+  at::Tensor stored(const std::string& name, const Shape& shape) const;
+  at::Tensor load(const std::string& name, const Shape& shape) const;
 
   std::string folder_;
   LlamaConfig config_;

@@ -5,6 +5,7 @@
 
 #include "reflect/base/error.h"
 #include "reflect/base/runtime.h"
+#include "reflect/model/base_config.h"
 #include "reflect/score/reference.h"
 #include "reflect/score/select.h"
 
@@ -14,6 +15,7 @@ struct ScoreConfig {
   RuntimeConfig runtime;
   std::string model;
   std::string adapter;
+  BaseConfig base;
   std::string input;
   std::string output;
   std::string selected;
@@ -29,6 +31,7 @@ struct ScoreConfig {
   void visit(auto& v) {
     v("model", model, "Folder of the student's checkpoint.");
     v("adapter", adapter, "Folder of a PEFT adapter on it.");
+    v("base", base, "");
     v("input", input, "Rows as JSON Lines; - reads standard input.");
     v("output", output, "All rows with their scores and the decision.");
     v("selected", selected, "The kept rows.");

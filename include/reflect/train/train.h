@@ -7,6 +7,7 @@
 
 #include "reflect/base/error.h"
 #include "reflect/base/runtime.h"
+#include "reflect/model/base_config.h"
 #include "reflect/model/lora.h"
 #include "reflect/train/optimizer.h"
 #include "reflect/train/pack_plan.h"
@@ -21,6 +22,7 @@ struct TrainConfig {
   std::string output;
   std::string method = "lora";
   std::string init = "checkpoint";
+  BaseConfig base;
   std::string adapter;
   std::string chat_template = "auto";
   std::int64_t max_seq_length = 0;
@@ -50,6 +52,7 @@ struct TrainConfig {
     v("method", method, "What is trained: an adapter or every weight.", {"lora", "full"});
     v("init", init, "Start from the checkpoint's weights or (method full) from random ones.",
       {"checkpoint", "random"});
+    v("base", base, "");
     v("adapter", adapter, "Folder of an adapter to go on training; it brings its own lora.*.");
     v("template", chat_template, "Chat template; auto: told by the model's folder.");
     v("max_seq_length", max_seq_length,

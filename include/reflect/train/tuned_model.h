@@ -18,6 +18,7 @@ struct TunedModelOptions {
   std::string initial_adapter = "";  // folder of an adapter to go on from; empty: a fresh one
   std::uint64_t seed = 0;
   Recompute recompute = Recompute::kAuto;
+  BaseConfig base = {};  // of a frozen base; every weight that is trained is in fp32
 };
 
 class TunedModel {
@@ -41,7 +42,6 @@ class TunedModel {
  private:
   std::string folder_;
   Recompute recompute_;
-  std::shared_ptr<ResidentWeights> weights_;
   std::unique_ptr<Llama> llama_;
   std::optional<Adapter> adapter_;
   std::unique_ptr<ParameterBuffer> parameters_;

@@ -1,0 +1,54 @@
+// A base in few bits: projections as NF4 or FP8 codes, dequantised block by block.
+#pragma once
+
+#include <array>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "fp8.h"
+#include "nf4.h"
+#include "reflect/model/weights.h"
+
+namespace reflect {
+
+enum class WeightCodec { kFp8, kNf4 };
+
+class QuantizedWeights : public WeightSource {
+ public:
+  // Quantises the checkpoint in `folder` from the values as they are stored there, tensor by
+  // tensor.
+  QuantizedWeights(const std::string& folder, const LlamaConfig& config, const Runtime& runtime,
+                   WeightCodec codec);
+
+  // Dequantises into one of two buffers, unless the block is in one of them already.
+  BlockWeights block(std::int64_t layer) override;
+  at::Tensor embedding() override { return embedding_; }
+  at::Tensor final_norm() override { return final_norm_; }
+  at::Tensor lm_head() override { return lm_head_; }
+  bool lasting() const override { return false; }
+
+  std::int64_t bytes() const;  // of everything that is kept, the two buffers included
+
+ private:
+  using Quantized = std::variant<fp8::Quantized, nf4::Quantized>;
+  struct StoredBlock {
+    at::Tensor input_norm, post_attention_norm;
+    std::array<Quantized, 7> projections;  // indexed by Projection
+  };
+  // Room for the projections of one block.
+  struct Buffer {
+    std::int64_t layer = -1;  // whose weights it holds
+    at::Tensor storage;       // [weights of a block]
+    std::array<at::Tensor, 7> projections;
+  };
+  Buffer make_buffer(const LlamaConfig& config) const;
+
+  Runtime runtime_;
+  std::vector<StoredBlock> blocks_;
+  at::Tensor embedding_, final_norm_, lm_head_;
+  std::array<Buffer, 2> buffers_;
+  std::size_t last_ = 0;  // the buffer that was given out last
+};
+
+}  // namespace reflect
