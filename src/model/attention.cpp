@@ -8,6 +8,7 @@
 
 #include <vector>
 
+#include "block_attention.h"
 #include "decode_attention.h"
 
 namespace reflect {
@@ -48,17 +49,30 @@ at::Tensor attend_row(const at::Tensor& q, const at::Tensor& k, const at::Tensor
   return out.squeeze(0).transpose(0, 1).reshape({n, -1});
 }
 
+// Each row's own and inherited x [n, c], the parents' before its own.
+std::vector<at::Tensor> with_inherited(const std::vector<at::Tensor>& parts,
+                                       const std::vector<std::int64_t>& parent) {
+  std::vector<at::Tensor> whole;
+  for (std::size_t r = 0; r < parts.size(); ++r)
+    whole.push_back(parent[r] < 0 ? parts[r] : at::cat({whole[parent[r]], parts[r]}));
+  return whole;
+}
+
 }  // namespace
 
 at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
                      const PackedRows& rows, const AttentionShape& shape) {
+  if (can_use_block_attention(q, k, v, shape)) return block_attention(q, k, v, rows, shape);
   if (rows.rows() == 1) return attend_row(q, k, v, shape);
   std::vector<std::int64_t> lengths;
-  for (std::int64_t r = 0; r < rows.rows(); ++r)
-    lengths.push_back(rows.offsets[r + 1] - rows.offsets[r]);
+  for (std::int64_t r = 0; r < rows.rows(); ++r) lengths.push_back(rows.length(r));
   // Split, not narrow: its gradient is one concatenation, not a zero-padded sum for each row.
-  const auto qs = q.split_with_sizes(lengths), ks = k.split_with_sizes(lengths),
-             vs = v.split_with_sizes(lengths);
+  const auto qs = q.split_with_sizes(lengths);
+  auto ks = k.split_with_sizes(lengths), vs = v.split_with_sizes(lengths);
+  if (!rows.parent.empty()) {
+    ks = with_inherited(ks, rows.parent);
+    vs = with_inherited(vs, rows.parent);
+  }
   std::vector<at::Tensor> parts;
   for (std::size_t r = 0; r < lengths.size(); ++r)
     parts.push_back(attend_row(qs[r], ks[r], vs[r], shape));
@@ -71,7 +85,7 @@ at::Tensor cached_attention(const at::Tensor& q, const at::Tensor& k, const at::
   at::Tensor out = at::empty_like(q);
   DecodeRows decode;
   for (std::int64_t r = 0; r < rows.rows(); ++r) {
-    const std::int64_t begin = rows.offsets[r], n = rows.offsets[r + 1] - begin;
+    const std::int64_t begin = rows.offsets[r], n = rows.length(r);
     const std::int64_t past = rows.past.empty() ? 0 : rows.past[r], slot = rows.slots[r];
     if (n == 1 && q.is_cpu()) {
       decode.push_back({begin, slot, past + 1});

@@ -14,10 +14,10 @@ struct AttentionShape {
   std::optional<std::int64_t> window;  // keys further back than this are not seen
 };
 
-// Softmax(q k^T / sqrt(head_dim)) v, causal, row by row. q [T, heads * head_dim], k and v
-// [T, kv_heads * head_dim] -> [T, heads * head_dim]; query head h reads key head
-// h / (heads / kv_heads). With a cache, k and v are first written to the rows' slots of `layer`
-// and each row sees all it has there; no gradient then.
+// Softmax(q k^T / sqrt(head_dim)) v, causal, over each row and the rows that it continues. q [T,
+// heads * head_dim], k and v [T, kv_heads * head_dim] -> [T, heads * head_dim]; query head h reads
+// key head h / (heads / kv_heads). With a cache, k and v are first written to the rows' slots of
+// `layer` and each row sees all it has there; no gradient then.
 at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
                      const PackedRows& rows, const AttentionShape& shape);
 at::Tensor cached_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,

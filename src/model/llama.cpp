@@ -16,9 +16,12 @@ namespace reflect {
 namespace {
 
 void check_rows(const PackedRows& rows, const LlamaConfig& config, const ForwardOptions& options) {
+  if (options.cache && !rows.parent.empty())
+    fail("llama",
+         "rows that continue each other cannot use a cache; leave PackedRows::parent empty");
+  const std::vector<std::int64_t> first = rows.first_positions();
   for (std::int64_t r = 0; r < rows.rows(); ++r) {
-    const std::int64_t past = rows.past.empty() ? 0 : rows.past[r];
-    const std::int64_t length = past + rows.offsets[r + 1] - rows.offsets[r];
+    const std::int64_t length = first[r] + rows.length(r);
     const std::int64_t limit =
         options.cache ? std::min(config.max_position_embeddings, options.cache->max_tokens())
                       : config.max_position_embeddings;
@@ -43,6 +46,15 @@ Recompute recompute_named(const std::string& name) {
   if (name == "none") return Recompute::kNone;
   if (name == "block") return Recompute::kBlock;
   fail_usage("llama", "no recomputation '{}'; known: auto, none, block", name);
+}
+
+std::vector<std::int64_t> PackedRows::first_positions() const {
+  std::vector<std::int64_t> first = past;
+  first.resize(rows(), 0);
+  for (std::int64_t r = 0; r < rows() && !parent.empty(); ++r)
+    if (const std::int64_t before = parent[r]; before >= 0)
+      first[r] = first[before] + length(before);
+  return first;
 }
 
 Llama::Llama(LlamaConfig config, std::shared_ptr<WeightSource> weights, Runtime runtime)

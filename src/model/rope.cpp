@@ -46,11 +46,10 @@ at::Tensor inverse_frequency(const LlamaConfig& config, const at::Device& device
 Rotation rotation_of(const PackedRows& rows, const at::Tensor& inverse_frequency) {
   std::vector<float> positions;
   positions.reserve(rows.tokens());
-  for (std::int64_t r = 0; r < rows.rows(); ++r) {
-    const std::int64_t past = rows.past.empty() ? 0 : rows.past[r];
-    for (std::int64_t i = 0; i < rows.offsets[r + 1] - rows.offsets[r]; ++i)
-      positions.push_back(static_cast<float>(past + i));
-  }
+  const std::vector<std::int64_t> first = rows.first_positions();
+  for (std::int64_t r = 0; r < rows.rows(); ++r)
+    for (std::int64_t i = 0; i < rows.length(r); ++i)
+      positions.push_back(static_cast<float>(first[r] + i));
   const at::Tensor column = at::tensor(positions).to(inverse_frequency.device()).unsqueeze(1);
   const at::Tensor angles = column * inverse_frequency.unsqueeze(0);
   return {angles.cos(), angles.sin()};

@@ -12,7 +12,7 @@ namespace reflect {
 // frequencies, divides low ones by `factor` and blends between (as in Meta's reference code).
 at::Tensor inverse_frequency(const LlamaConfig& config, const at::Device& device);
 
-// Rotations of all tokens of the packed rows, which start at their `past`.
+// Rotations of all tokens of the packed rows, which start at their first positions.
 Rotation rotation_of(const PackedRows& rows, const at::Tensor& inverse_frequency);
 
 }  // namespace reflect

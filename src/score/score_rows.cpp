@@ -39,8 +39,11 @@ void check_settings(const ScoreConfig& config) {
   check(config.selection);
 }
 
-// Consecutive rows whose passes fit the token budget together (or one row). The plan depends on the
-// input and the settings only; a batch is the unit of resume.
+// Forward passes that a batch of rows fills: the more, the more texts that begin alike meet in one.
+constexpr std::int64_t kForwardPasses = 16;
+
+// Consecutive rows whose passes fill some forward passes together (or one row). The plan depends on
+// the input and the settings only; a batch is the unit of resume.
 class BatchPlan {
  public:
   BatchPlan(const ScoreConfig& config, const RowScorer& scorer, RecordReader& reader)
@@ -51,7 +54,7 @@ class BatchPlan {
     std::int64_t tokens = 0;
     while (held_ || take()) {
       tokens += held_->tokens();
-      if (!batch.empty() && tokens > config_.scorer.max_batch_tokens) break;
+      if (!batch.empty() && tokens / kForwardPasses >= config_.scorer.max_batch_tokens) break;
       batch.push_back(std::move(*held_));
       held_.reset();
     }

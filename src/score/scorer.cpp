@@ -1,16 +1,17 @@
 #include "reflect/score/scorer.h"
 
 #include <ATen/core/Tensor.h>
-#include <ATen/ops/from_blob.h>
+#include <ATen/ops/tensor.h>
 #include <c10/core/InferenceMode.h>
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <numeric>
 
 #include "reflect/base/error.h"
-#include "reflect/data/batch.h"
 #include "reflect/model/cross_entropy.h"
+#include "score/prefix_tree.h"
 
 namespace reflect {
 
@@ -18,35 +19,43 @@ namespace {
 
 constexpr std::int64_t kLogitRows = 256;  // rows of vocabulary that exist at once
 
-at::Tensor to_device(std::vector<std::int64_t>& values, at::Device device) {
-  return at::from_blob(values.data(), {static_cast<std::int64_t>(values.size())}, at::kLong)
-      .clone()
-      .to(device);
+at::Tensor to_device(const std::vector<std::int64_t>& values, at::Device device) {
+  const auto size = static_cast<std::int64_t>(values.size());
+  return at::tensor(values, at::kLong).reshape({size}).to(device);
 }
 
-// Where each target token is predicted, in a batch of passes laid end to end. The last target token
-// of a pass predicts nothing, so it is not fed.
-struct PackedPasses {
-  std::vector<std::int64_t> ids;        // [T]
-  std::vector<std::int64_t> positions;  // [N] in ids: the token before each target token
-  std::vector<std::int64_t> targets;    // [N]
-  PackedRows rows;
+// The tokens of a pass that the model reads. The last one of the target predicts nothing.
+Ids fed_ids(const Pass& pass) {
+  Ids ids = pass.context_ids;
+  ids.insert(ids.end(), pass.target_ids.begin(), pass.target_ids.end() - 1);
+  return ids;
+}
+
+// What to look up in a batch's distributions: each token after each beginning once, however many
+// passes ask for it.
+struct Lookups {
+  std::vector<std::int64_t> places;   // [N] in the tree's ids: the tokens that predict
+  std::vector<std::int64_t> targets;  // [N]
+  std::vector<std::size_t> asked;     // of each pass's targets, one pass after another: into those
 };
 
-PackedPasses lay_out(const std::vector<const Pass*>& passes) {
-  PackedPasses packed;
-  packed.rows.offsets.push_back(0);
-  for (const Pass* pass : passes) {
-    const std::int64_t begin = packed.rows.tokens();
-    packed.ids.insert(packed.ids.end(), pass->context_ids.begin(), pass->context_ids.end());
-    packed.ids.insert(packed.ids.end(), pass->target_ids.begin(), pass->target_ids.end() - 1);
-    packed.targets.insert(packed.targets.end(), pass->target_ids.begin(), pass->target_ids.end());
-    const std::int64_t first = begin + static_cast<std::int64_t>(pass->context_ids.size()) - 1;
-    for (std::size_t i = 0; i < pass->target_ids.size(); ++i)
-      packed.positions.push_back(first + static_cast<std::int64_t>(i));
-    packed.rows.offsets.push_back(begin + pass->length() - 1);
+Lookups lookups_of(const std::vector<const Pass*>& passes, const PrefixTree& tree) {
+  Lookups lookups;
+  std::map<std::pair<std::int64_t, std::int64_t>, std::size_t> known;
+  for (std::size_t p = 0; p < passes.size(); ++p) {
+    const std::size_t first = passes[p]->context_ids.size() - 1;
+    for (std::size_t i = 0; i < passes[p]->target_ids.size(); ++i) {
+      const std::pair<std::int64_t, std::int64_t> lookup = {tree.places[p][first + i],
+                                                            passes[p]->target_ids[i]};
+      const auto [entry, is_new] = known.try_emplace(lookup, known.size());
+      if (is_new) {
+        lookups.places.push_back(lookup.first);
+        lookups.targets.push_back(lookup.second);
+      }
+      lookups.asked.push_back(entry->second);
+    }
   }
-  return packed;
+  return lookups;
 }
 
 // log p of targets [N] under the model's distribution at hidden states [N, hidden]; float [N], CPU.
@@ -112,39 +121,48 @@ Scorer::Scorer(const Llama& model, ScorerConfig config, const Adapter* adapter)
 std::vector<PassScore> Scorer::score(const std::vector<Pass>& passes) const {
   const c10::InferenceMode no_gradients;
   std::vector<PassScore> scores(passes.size());
-  std::vector<std::int64_t> lengths, order;
-  std::int64_t capacity = config_.max_batch_tokens;
+  std::vector<std::size_t> scored;
+  std::vector<Ids> fed;
   for (std::size_t i = 0; i < passes.size(); ++i) {
     scores[i].status = status_before(passes[i], config_.max_length);
-    lengths.push_back(passes[i].length());
     if (scores[i].status != ScoreStatus::kOk) continue;
-    order.push_back(static_cast<std::int64_t>(i));
-    capacity = std::max(capacity, lengths.back());
+    scored.push_back(i);
+    fed.push_back(fed_ids(passes[i]));
   }
-  for (const Batch& batch : pack(lengths, order, capacity)) {
+  for (const std::vector<std::size_t>& batch : plan_batches(fed, config_.max_batch_tokens)) {
     std::vector<const Pass*> members;
-    for (const std::int64_t i : batch.row_index) members.push_back(&passes[i]);
-    const std::vector<float> all = log_probs(members);
+    std::vector<const Ids*> texts;
+    for (const std::size_t i : batch) {
+      members.push_back(&passes[scored[i]]);
+      texts.push_back(&fed[i]);
+    }
+    const std::vector<float> all = log_probs(members, prefix_tree(texts));
     auto from = all.begin();
-    for (const std::int64_t i : batch.row_index) {
-      const auto to = from + static_cast<std::ptrdiff_t>(passes[i].target_ids.size());
+    for (const std::size_t i : batch) {
+      const auto to = from + static_cast<std::ptrdiff_t>(passes[scored[i]].target_ids.size());
+      PassScore& score = scores[scored[i]];
       if (std::all_of(from, to, [](float p) { return std::isfinite(p); }))
-        scores[i].log_probs.assign(from, to);
+        score.log_probs.assign(from, to);
       else
-        scores[i].status = ScoreStatus::kNonFinite;
+        score.status = ScoreStatus::kNonFinite;
       from = to;
     }
   }
   return scores;
 }
 
-std::vector<float> Scorer::log_probs(const std::vector<const Pass*>& passes) const {
-  PackedPasses packed = lay_out(passes);
+std::vector<float> Scorer::log_probs(const std::vector<const Pass*>& passes,
+                                     const PrefixTree& tree) const {
   const at::Device device = model_.runtime().device;
+  const Lookups lookups = lookups_of(passes, tree);
   const at::Tensor hidden =
-      model_.hidden(to_device(packed.ids, device), packed.rows, {.adapter = adapter_});
-  return target_log_probs(model_, hidden.index_select(0, to_device(packed.positions, device)),
-                          to_device(packed.targets, device));
+      model_.hidden(to_device(tree.ids, device), tree.rows, {.adapter = adapter_});
+  const std::vector<float> found =
+      target_log_probs(model_, hidden.index_select(0, to_device(lookups.places, device)),
+                       to_device(lookups.targets, device));
+  std::vector<float> all;
+  for (const std::size_t i : lookups.asked) all.push_back(found[i]);
+  return all;
 }
 
 }  // namespace reflect

@@ -18,13 +18,18 @@
 namespace reflect {
 
 // Row r of a packed batch owns tokens [offsets[r], offsets[r + 1]); its first token stands at
-// position past[r] (0 without a cache).
+// position past[r] (0 without a cache). A row with a parent continues that earlier row: it stands
+// behind it and sees it and all that it continues, so texts that begin alike are a tree in which
+// the common beginning is computed once.
 struct PackedRows {
-  std::vector<std::int64_t> offsets;  // [rows + 1]
-  std::vector<std::int64_t> past;     // [rows]; empty: all 0
-  std::vector<std::int64_t> slots;    // [rows] cache slot of each row; empty: no cache
+  std::vector<std::int64_t> offsets;      // [rows + 1]
+  std::vector<std::int64_t> past;         // [rows]; empty: all 0
+  std::vector<std::int64_t> slots;        // [rows] cache slot of each row; empty: no cache
+  std::vector<std::int64_t> parent = {};  // [rows] below r, or -1; empty: all -1; not with a cache
   std::int64_t rows() const { return static_cast<std::int64_t>(offsets.size()) - 1; }
   std::int64_t tokens() const { return offsets.back(); }
+  std::int64_t length(std::int64_t r) const { return offsets[r + 1] - offsets[r]; }
+  std::vector<std::int64_t> first_positions() const;  // [rows] of each row's first token
 };
 
 // What a forward pass keeps for its backward pass: every activation and weight (none), or the input

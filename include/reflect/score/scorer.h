@@ -42,9 +42,12 @@ struct ScorerConfig {
   }
 };
 
-// Scores passes packed by the token budget, in an order that depends on the passes only. A pass
-// that fills the window with its context alone is kTooLong, one without a target kEmpty; a pass
-// longer than the budget goes alone.
+struct PrefixTree;
+
+// Scores passes packed by the token budget, in an order that depends on the passes only; what
+// passes of one batch have in common at their beginnings is computed once. A pass that fills the
+// window with its context alone is kTooLong, one without a target kEmpty; a pass longer than the
+// budget goes alone.
 class Scorer {
  public:
   Scorer(const Llama& model, ScorerConfig config, const Adapter* adapter = nullptr);
@@ -53,7 +56,8 @@ class Scorer {
   std::int64_t max_length() const { return config_.max_length; }  // resolved
 
  private:
-  std::vector<float> log_probs(const std::vector<const Pass*>& passes) const;
+  std::vector<float> log_probs(const std::vector<const Pass*>& passes,
+                               const PrefixTree& tree) const;  // of all targets, pass by pass
 
   const Llama& model_;
   ScorerConfig config_;

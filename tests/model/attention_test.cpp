@@ -1,0 +1,112 @@
+// Attention of packed rows against its definition, token by token.
+#include "model/attention.h"
+
+#include <ATen/CPUGeneratorImpl.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/empty_like.h>
+#include <ATen/ops/matmul.h>
+#include <ATen/ops/randn.h>
+#include <ATen/ops/softmax.h>
+#include <c10/core/InferenceMode.h>
+
+#include <catch2/catch.hpp>
+#include <cmath>
+
+namespace reflect {
+namespace {
+
+// The tokens that row r's text consists of, those that it continues before its own.
+std::vector<std::int64_t> tokens_of(const PackedRows& rows, std::int64_t r) {
+  std::vector<std::int64_t> tokens;
+  if (!rows.parent.empty() && rows.parent[r] >= 0) tokens = tokens_of(rows, rows.parent[r]);
+  for (std::int64_t t = rows.offsets[r]; t < rows.offsets[r + 1]; ++t) tokens.push_back(t);
+  return tokens;
+}
+
+at::Tensor naive(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                 const PackedRows& rows, const AttentionShape& shape) {
+  at::Tensor out = at::empty_like(q).to(at::kFloat);
+  const std::int64_t d = shape.head_dim, group = shape.heads / shape.kv_heads;
+  const auto part = [&](const at::Tensor& x, std::int64_t token, std::int64_t head) {
+    return x[token].narrow(0, head * d, d).to(at::kFloat);
+  };
+  for (std::int64_t r = 0; r < rows.rows(); ++r) {
+    const std::vector<std::int64_t> text = tokens_of(rows, r);
+    for (std::size_t i = text.size() - static_cast<std::size_t>(rows.length(r)); i < text.size();
+         ++i) {
+      std::size_t first = 0;
+      if (shape.window && i + 1 > static_cast<std::size_t>(*shape.window))
+        first = i + 1 - static_cast<std::size_t>(*shape.window);
+      for (std::int64_t head = 0; head < shape.heads; ++head) {
+        std::vector<at::Tensor> keys, values;
+        for (std::size_t j = first; j <= i; ++j) {
+          keys.push_back(part(k, text[j], head / group).unsqueeze(0));
+          values.push_back(part(v, text[j], head / group).unsqueeze(0));
+        }
+        const at::Tensor scores = at::matmul(at::cat(keys), part(q, text[i], head)) / std::sqrt(d);
+        out[text[i]]
+            .narrow(0, head * d, d)
+            .copy_(at::matmul(at::softmax(scores, 0), at::cat(values)));
+      }
+    }
+  }
+  return out;
+}
+
+struct Inputs {
+  at::Tensor q, k, v;
+};
+
+Inputs random_inputs(std::int64_t tokens, const AttentionShape& shape, at::ScalarType dtype) {
+  auto generator = at::make_generator<at::CPUGeneratorImpl>(3);
+  const auto random = [&](std::int64_t heads) {
+    return at::randn({tokens, heads * shape.head_dim}, generator, at::kFloat).to(dtype);
+  };
+  return {random(shape.heads), random(shape.kv_heads), random(shape.kv_heads)};
+}
+
+const std::vector<PackedRows> kLayouts = {
+    {{0, 1}, {}, {}},
+    {{0, 70}, {}, {}},
+    {{0, 20, 21, 90}, {}, {}},
+    // A tree: a beginning of 40 with two branches, one of which branches again, and a row apart.
+    {{0, 40, 41, 80, 83, 150, 160}, {}, {}, {-1, 0, 0, 2, 2, -1}},
+};
+
+}  // namespace
+
+TEST_CASE("attention over rows and trees of rows is its definition") {
+  for (const std::optional<std::int64_t> window : {std::optional<std::int64_t>(), {7}, {45}})
+    for (const AttentionShape shape : {AttentionShape{4, 2, 16, window}, {3, 1, 64, window}})
+      for (const PackedRows& rows : kLayouts) {
+        INFO(rows.tokens() << " tokens, window " << window.value_or(0) << ", head_dim "
+                           << shape.head_dim);
+        const Inputs x = random_inputs(rows.tokens(), shape, at::kFloat);
+        const at::Tensor expected = naive(x.q, x.k, x.v, rows, shape);
+        const auto difference = [&](const at::Tensor& result) {
+          return (result.to(at::kFloat) - expected).abs().max().item<float>();
+        };
+        {
+          const c10::InferenceMode no_gradients;
+          CHECK(difference(attention(x.q, x.k, x.v, rows, shape)) < 1e-5);
+        }
+        // With a gradient another implementation runs.
+        const at::Tensor wanted = x.q.clone().set_requires_grad(true);
+        CHECK(difference(attention(wanted, x.k, x.v, rows, shape).detach()) < 1e-5);
+      }
+}
+
+TEST_CASE("attention in bf16 is close to its definition") {
+  const c10::InferenceMode no_gradients;
+  const AttentionShape shape{4, 2, 16, std::nullopt};
+  for (const PackedRows& rows : kLayouts) {
+    const Inputs x = random_inputs(rows.tokens(), shape, at::kBFloat16);
+    const at::Tensor result = attention(x.q, x.k, x.v, rows, shape);
+    CHECK(result.scalar_type() == at::kBFloat16);
+    CHECK((result.to(at::kFloat) - naive(x.q, x.k, x.v, rows, shape)).abs().max().item<float>() <
+          0.03);
+  }
+}
+
+}  // namespace reflect
