@@ -1,6 +1,5 @@
 #include "block_attention.h"
 
-#include <ATen/Dispatch.h>
 #include <ATen/Parallel.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/native/CPUBlas.h>
@@ -13,7 +12,7 @@
 #include <type_traits>
 #include <vector>
 
-#include "vector_math.h"
+#include "lanes.h"
 
 namespace reflect {
 
@@ -109,12 +108,23 @@ class PackedKeys {
 
   static void pack_values(const T* from, std::int64_t stride, std::int64_t d, const KeyBlock& block,
                           T* to) {
-    constexpr std::int64_t together = kPaired ? 2 : 1;
-    for (std::int64_t j = 0; j < block.padded(); ++j) {
-      T* out = to + j / together * together * d + j % together;
-      for (std::int64_t i = 0; i < d; ++i)
-        out[i * together] = j < block.count ? from[j * stride + i] : T(0);
+    if constexpr (kPaired) {
+      const std::vector<T> zeros(d, T(0));
+      for (std::int64_t j = 0; j < block.padded(); j += 2) {
+        const auto values = [&](std::int64_t key) {
+          return key < block.count ? from + key * stride : zeros.data();
+        };
+        interleave(values(j), values(j + 1), d, reinterpret_cast<Unit*>(to + j * d));
+      }
+    } else {
+      for (std::int64_t j = 0; j < block.count; ++j) std::copy_n(from + j * stride, d, to + j * d);
+      std::fill(to + block.count * d, to + block.padded() * d, T(0));
     }
+  }
+
+  static void interleave(const T* first, const T* second, std::int64_t d, Unit* to) {
+    for (std::int64_t i = 0; i < d; ++i)
+      to[i] = static_cast<Unit>(first[i].x) | static_cast<Unit>(second[i].x) << 16;
   }
 
   std::int64_t heads_, size_;
@@ -151,8 +161,10 @@ class QueryWork {
                probabilities_.data() + b * kQueries * kKeys, kKeys,
                packed.values(visible_[b], kv_head), d, sums_.data(), d, b > 0);
     for (std::int64_t i = 0; i < block.count; ++i)
-      for (std::int64_t j = 0; j < d; ++j)
-        out[i * stride + j] = static_cast<T>(sums_[i * d + j] * scale_of_row_[i]);
+      lanes::for_each(d, [&](std::int64_t j, std::int64_t count) {
+        const lanes::Floats sum = lanes::load(sums_.data() + i * d + j, count);
+        lanes::store(out + i * stride + j, sum * scale_of_row_[i], count);
+      });
   }
 
  private:
@@ -205,33 +217,28 @@ class QueryWork {
   }
 
   static float largest(const float* x, std::int64_t n) {
-    float lanes[kStep];
-    std::fill(lanes, lanes + kStep, -INFINITY);
+    lanes::Floats top = lanes::Floats{} - INFINITY;
     std::int64_t i = 0;
-    for (; i + kStep <= n; i += kStep)
-      for (std::int64_t j = 0; j < kStep; ++j) lanes[j] = x[i + j] > lanes[j] ? x[i + j] : lanes[j];
-    for (; i < n; ++i) lanes[0] = std::max(lanes[0], x[i]);
-    return *std::max_element(lanes, lanes + kStep);
+    for (; i + lanes::kWidth <= n; i += lanes::kWidth) {
+      const lanes::Floats each = lanes::load(x + i);
+      top = each > top ? each : top;
+    }
+    float result = -INFINITY;
+    for (std::int64_t lane = 0; lane < lanes::kWidth; ++lane) result = std::max(result, top[lane]);
+    for (; i < n; ++i) result = std::max(result, x[i]);
+    return result;
   }
 
   // p = exp(scale (x - top)); returns the sum.
   static float exponentials(const float* x, std::int64_t n, float scale, float top, T* p) {
-    float lanes[kStep] = {};
-    std::int64_t i = 0;
-    for (; i + kStep <= n; i += kStep)
-      for (std::int64_t j = 0; j < kStep; ++j) {
-        const float e = vector_exp(scale * (x[i + j] - top));
-        lanes[j] += e;
-        p[i + j] = static_cast<T>(e);
-      }
-    for (; i < n; ++i) {
-      const float e = vector_exp(scale * (x[i] - top));
-      lanes[0] += e;
-      p[i] = static_cast<T>(e);
-    }
-    float sum = 0;
-    for (const float lane : lanes) sum += lane;
-    return sum;
+    lanes::Floats sum = {};
+    lanes::for_each(n, [&](std::int64_t i, std::int64_t count) {
+      lanes::Floats e = lanes::exp(scale * (lanes::load(x + i, count) - top));
+      for (std::int64_t lane = count; lane < lanes::kWidth; ++lane) e[lane] = 0;
+      sum += e;
+      lanes::store(p + i, e, count);
+    });
+    return lanes::sum_of(sum);
   }
 
   const AttentionShape& shape_;
