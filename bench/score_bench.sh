@@ -2,10 +2,12 @@
 # Rows a second of reflect-score and of the peer ifd_reference.py on the same rows, one after another.
 #
 # usage: bench/score_bench.sh MODEL_DIR ROWS.jsonl [THREADS]
-# Prints a Markdown table; loading the model is not counted. PYTHON, PEERS and PRESET as in score_parity.sh.
+# Prints a Markdown table for the rows as they are, for 8 responses to a prompt and for groups of four candidates
+# (bench/make_rows.py; PROMPTS of them, 12); loading the model is not counted. CASES="single responses candidates"
+# and DTYPES="fp32 bf16" choose. PYTHON, PEERS and PRESET as in score_parity.sh.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
-model=$1 rows=$2 threads=${3:-$(nproc)}
+model=$1 input=$2 threads=${3:-$(nproc)}
 peers=${PEERS:-$root/../shared/peers} python=${PYTHON:-python3} bin=$root/build/${PRESET:-release}/bin
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -30,15 +32,28 @@ ours() {  # name, dtype, flags...
   sed -nE "s#.* ([0-9.]+) rows/s, ([0-9]+) tokens/s; peak memory ([0-9]+) MiB.*#| $name | $dtype | \1 | \2 | \3 |#p" "$work/log" | tail -1
 }
 
-echo "$(wc -l <"$rows") rows on $(basename "$model"), $threads threads"
-echo
-echo "| program | dtype | rows/s | tokens/s | peak MiB |"
-echo "|---|---|---|---|---|"
-peer "peer, naive" --mode naive --dtype fp32
-peer "peer, batched --onednn --batch 4" --mode batched --onednn --batch 4 --dtype fp32
-ours "reflect-score --parity reference" fp32 --parity reference
-ours "reflect-score" fp32
-peer "peer, naive" --mode naive --dtype bf16
-peer "peer, batched --batch 4" --mode batched --batch 4 --dtype bf16
-ours "reflect-score --parity reference" bf16 --parity reference
-ours "reflect-score" bf16
+table() {
+  echo "$1: $(wc -l <"$rows") rows on $(basename "$model"), $threads threads"
+  echo
+  echo "| program | dtype | rows/s | tokens/s | peak MiB |"
+  echo "|---|---|---|---|---|"
+  for dtype in ${DTYPES:-fp32 bf16}; do
+    local onednn=
+    [ "$dtype" = fp32 ] && onednn=--onednn
+    peer "peer, naive" --mode naive --dtype "$dtype"
+    peer "peer, batched $onednn --batch 4" --mode batched $onednn --batch 4 --dtype "$dtype"
+    ours "reflect-score --parity reference" "$dtype" --parity reference
+    ours "reflect-score" "$dtype"
+  done
+  echo
+}
+
+for case in ${CASES:-single responses candidates}; do
+  rows=$work/rows.jsonl
+  if [ "$case" = single ]; then
+    cp "$input" "$rows"
+  else
+    "$python" "$root/bench/make_rows.py" "$case" "$input" "$rows" --prompts "${PROMPTS:-12}"
+  fi
+  table "$case"
+done

@@ -10,6 +10,7 @@
 
 #include "checkpoint_names.h"
 #include "reflect/base/error.h"
+#include "reflect/base/mapped_pages.h"
 #include "reflect/base/random.h"
 
 namespace reflect {
@@ -61,9 +62,11 @@ at::Tensor StreamedWeights::stored(const std::string& name, const Shape& shape) 
 }
 
 at::Tensor StreamedWeights::load(const std::string& name, const Shape& shape) const {
-  return stored(name, shape)
-      .to(at::TensorOptions().dtype(runtime_.dtype).device(runtime_.device),
-          /*non_blocking=*/false, /*copy=*/true);
+  const at::Tensor mapped = stored(name, shape);
+  at::Tensor loaded = mapped.to(at::TensorOptions().dtype(runtime_.dtype).device(runtime_.device),
+                                /*non_blocking=*/false, /*copy=*/true);
+  drop_mapped_pages(mapped.const_data_ptr(), mapped.nbytes());
+  return loaded;
 }
 
 std::pair<at::Tensor, at::Tensor> StreamedWeights::norms(std::int64_t layer) const {

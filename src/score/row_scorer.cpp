@@ -1,9 +1,11 @@
 #include "score/row_scorer.h"
 
+#include <cmath>
 #include <filesystem>
 #include <set>
 
 #include "reflect/base/hash.h"
+#include "score/explain.h"
 
 namespace reflect {
 
@@ -11,6 +13,11 @@ namespace {
 
 Json json_of(const std::optional<double>& value) {
   return value ? Json(*value) : Json();
+}
+
+Json perplexity(const std::optional<double>& nll) {
+  const double value = nll ? std::exp(*nll) : NAN;
+  return std::isfinite(value) ? Json(value) : Json();
 }
 
 Json json_of(const IfdScores& scores) {
@@ -24,6 +31,10 @@ Json json_of(const IfdScores& scores) {
   json["nll_direct"] = json_of(scores.nll_direct);
   json["nll_reverse"] = json_of(scores.nll_reverse);
   json["nll_prompt"] = json_of(scores.nll_prompt);
+  json["ppl_conditional"] = perplexity(scores.nll_conditional);
+  json["ppl_direct"] = perplexity(scores.nll_direct);
+  json["ppl_reverse"] = perplexity(scores.nll_reverse);
+  json["ppl_prompt"] = perplexity(scores.nll_prompt);
   json["response_tokens"] = scores.response_tokens;
   json["prompt_tokens"] = scores.prompt_tokens;
   return json;
@@ -37,13 +48,18 @@ Json json_of(const std::vector<SpanNll>& spans) {
 }
 
 Json json_of(const SpanGain& gain) {
-  return {{"round", gain.round},       {"status", name_of(ScoreStatus::kOk)},
-          {"nll_with", gain.nll_with}, {"nll_without", gain.nll_without},
-          {"gain", gain.gain},         {"novel_gain", json_of(gain.novel_gain)},
+  return {{"round", gain.round},
+          {"status", name_of(ScoreStatus::kOk)},
+          {"nll_with", gain.nll_with},
+          {"nll_without", gain.nll_without},
+          {"gain", gain.gain},
+          {"novel_gain", json_of(gain.novel_gain)},
+          {"nll_other", json_of(gain.nll_other)},
+          {"other_gain", json_of(gain.other_gain)},
           {"tokens", gain.tokens}};
 }
 
-// The scores of one row; `passes` and `scores` hold its row passes, then its gain passes.
+// The scores of one row, from those of RowWork::passes().
 Json scores_of(const RowWork& work, const std::vector<PassScore>& scores) {
   const std::size_t gains_begin = work.row.passes.size();
   const std::vector<PassScore> of_row(scores.begin(),
@@ -54,11 +70,11 @@ Json scores_of(const RowWork& work, const std::vector<PassScore>& scores) {
   if (!work.record.spans.empty())
     json["spans"] =
         json_of(span_nlls(work.record.spans, work.row.response_tokens, conditional.log_probs));
-  for (std::size_t i = 0; i < work.gains.size(); ++i) {
-    const GainPass& gain = work.gains[i];
-    const PassScore& without = scores[gains_begin + i];
+  for (std::size_t next = gains_begin; const GainPass& gain : work.gains) {
+    const PassScore& without = scores[next++];
+    const PassScore* other = gain.other ? &scores[next++] : nullptr;
     if (without.status == ScoreStatus::kOk)
-      json["gains"].push_back(json_of(span_gain(gain, conditional, without)));
+      json["gains"].push_back(json_of(span_gain(gain, {conditional, without, other})));
     else
       json["gains"].push_back({{"round", gain.round}, {"status", name_of(without.status)}});
   }
@@ -84,10 +100,19 @@ ScorerConfig scorer_config(const ScoreConfig& config) {
 
 }  // namespace
 
+std::vector<const Pass*> RowWork::passes() const {
+  std::vector<const Pass*> all;
+  for (const Pass& pass : row.passes) all.push_back(&pass);
+  for (const GainPass& gain : gains) {
+    all.push_back(&gain.without);
+    if (gain.other) all.push_back(&*gain.other);
+  }
+  return all;
+}
+
 std::int64_t RowWork::tokens() const {
   std::int64_t sum = 0;
-  for (const Pass& pass : row.passes) sum += pass.length();
-  for (const GainPass& gain : gains) sum += gain.without.length();
+  for (const Pass* pass : passes()) sum += pass->length();
   return sum;
 }
 
@@ -120,38 +145,56 @@ Json RowScorer::make_identity() const {
   return json;
 }
 
-RowWork RowScorer::work_of(Record record) const {
+RowWork RowScorer::work_of(Record record, const std::string& other_reflection) const {
   RowWork work;
   if (reference()) {
     work.row = reference_passes(record, config_.reference, *tokenizer_, scorer_->max_length(),
                                 config_.reverse);
   } else {
     work.row = fixed_passes(record, *chat_, *tokenizer_, config_.reverse);
-    if (config_.span_gain)
-      work.gains = gain_passes(record.response, record.spans, work.row.response_tokens,
-                               work.row.passes.front());
+    if (config_.span_gain) {
+      GainInput input{.response = record.response,
+                      .spans = record.spans,
+                      .tokens = work.row.response_tokens,
+                      .conditional = work.row.passes.front()};
+      for (const Token& token : tokenizer_->encode(other_reflection))
+        input.other_ids.push_back(token.id);
+      work.gains = gain_passes(input);
+      if (!work.gains.empty()) work.other_reflection = other_reflection;
+    }
   }
   work.record = std::move(record);
   return work;
 }
 
 std::vector<Json> RowScorer::score(const std::vector<RowWork>& batch) const {
-  std::vector<Pass> passes;
+  std::vector<const Pass*> passes;
   for (const RowWork& work : batch) {
-    passes.insert(passes.end(), work.row.passes.begin(), work.row.passes.end());
-    for (const GainPass& gain : work.gains) passes.push_back(gain.without);
+    const std::vector<const Pass*> of_row = work.passes();
+    passes.insert(passes.end(), of_row.begin(), of_row.end());
   }
-  const std::vector<PassScore> scores = scorer_->score(passes);
+  const std::vector<PassScore> scores = scorer_->score_each(passes);
   std::vector<Json> rows;
   auto from = scores.begin();
   for (const RowWork& work : batch) {
-    const auto to = from + static_cast<std::ptrdiff_t>(work.row.passes.size() + work.gains.size());
+    const auto to = from + static_cast<std::ptrdiff_t>(work.passes().size());
     Record record = work.record;
     record.scores = scores_of(work, {from, to});
     rows.push_back(reflect::json_of(record));
     from = to;
   }
   return rows;
+}
+
+std::string RowScorer::explain(const RowWork& work) const {
+  const std::vector<const Pass*> passes = work.passes();
+  const std::vector<PassScore> scores = scorer_->score_each(passes);
+  std::string text = fmt::format("row {}\n", work.record.id);
+  for (std::size_t i = 0; i < passes.size(); ++i)
+    text += explain_pass(*passes[i], scores[i], *tokenizer_);
+  Record record = work.record;
+  record.scores = scores_of(work, scores);
+  return text + "\nscores " + record.scores.dump(2) + "\n";
 }
 
 }  // namespace reflect

@@ -14,18 +14,25 @@ namespace reflect {
 // A record with the passes that its scores need.
 struct RowWork {
   Record record;
+  std::string other_reflection;  // that its gain passes use; empty: none
   RowPasses row;
   std::vector<GainPass> gains;
-  std::int64_t tokens() const;  // of all passes
+  std::vector<const Pass*> passes() const;  // all, those of the row first
+  std::int64_t tokens() const;              // of all passes
 };
 
 class RowScorer {
  public:
   explicit RowScorer(const ScoreConfig& config);
 
-  RowWork work_of(Record record) const;
+  // Safe to call from several threads. `other_reflection`: text of another row's, with its tags.
+  RowWork work_of(Record record, const std::string& other_reflection = "") const;
   // The rows as JSON, each with its `scores`.
   std::vector<Json> score(const std::vector<RowWork>& batch) const;
+  // The row's passes token by token, as text.
+  std::string explain(const RowWork& work) const;
+  // What all scoring so far cost: tokens of passes, and those that were computed.
+  ScoredTokens tokens() const { return scorer_->tokens(); }
 
   // What the scores depend on beside the rows: settings, model, adapter, code version.
   const Json& identity() const { return identity_; }

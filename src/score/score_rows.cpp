@@ -14,6 +14,8 @@
 #include "reflect/metrics/progress.h"
 #include "score/journal.h"
 #include "score/row_scorer.h"
+#include "score/row_stream.h"
+#include "score/shard.h"
 #include "score/summary.h"
 
 namespace reflect {
@@ -46,15 +48,15 @@ constexpr std::int64_t kForwardPasses = 16;
 // the input and the settings only; a batch is the unit of resume.
 class BatchPlan {
  public:
-  BatchPlan(const ScoreConfig& config, const RowScorer& scorer, RecordReader& reader)
-      : config_(config), scorer_(scorer), reader_(reader) {}
+  BatchPlan(std::int64_t max_batch_tokens, RowStream& rows)
+      : capacity_(max_batch_tokens * kForwardPasses), rows_(rows) {}
 
   std::vector<RowWork> next() {
     std::vector<RowWork> batch;
     std::int64_t tokens = 0;
-    while (held_ || take()) {
+    while (held_ || (held_ = rows_.next())) {
       tokens += held_->tokens();
-      if (!batch.empty() && tokens / kForwardPasses >= config_.scorer.max_batch_tokens) break;
+      if (!batch.empty() && tokens > capacity_) break;
       batch.push_back(std::move(*held_));
       held_.reset();
     }
@@ -62,35 +64,49 @@ class BatchPlan {
   }
 
  private:
-  bool take() {
-    if (config_.limit > 0 && taken_ == config_.limit) return false;
-    std::optional<Record> record = reader_.next();
-    if (!record) return false;
-    ++taken_;
-    held_ = scorer_.work_of(std::move(*record));
-    return true;
-  }
-
-  const ScoreConfig& config_;
-  const RowScorer& scorer_;
-  RecordReader& reader_;
+  std::int64_t capacity_;
+  RowStream& rows_;
   std::optional<RowWork> held_;
-  std::int64_t taken_ = 0;
 };
 
 // All that the batch's scores depend on: ids and content of its rows, settings and model.
 std::string key_of(const std::vector<RowWork>& batch, const std::string& identity) {
   std::string text = identity;
-  for (const RowWork& work : batch) text += json_of(work.record).dump() + "\n";
+  for (const RowWork& work : batch)
+    text += json_of(work.record).dump() + "\n" + work.other_reflection + "\n";
   return content_hash(text);
 }
 
-std::int64_t count_lines(const ScoreConfig& config) {
-  if (config.input == "-") return config.limit;
-  LineReader lines(config.input);
-  std::int64_t count = 0;
-  while ((config.limit == 0 || count < config.limit) && lines.next()) ++count;
+std::size_t count_lines(const std::string& path) {
+  LineReader lines(path);
+  std::size_t count = 0;
+  while (lines.next()) ++count;
   return count;
+}
+
+// The lines to score, and how many rows that may be; 0: not known.
+struct Portion {
+  LineRange lines;
+  std::int64_t rows = 0;
+};
+
+Portion portion_of(const ScoreConfig& config, const Shard& shard) {
+  if (config.input == "-") return {{}, config.limit};
+  const std::size_t lines = count_lines(config.input);
+  const LineRange range = lines_of(shard, lines);
+  const auto rows = static_cast<std::int64_t>(std::min(range.end, lines) - range.begin);
+  return {range, config.limit > 0 ? std::min(rows, config.limit) : rows};
+}
+
+// The settings of one shard: those of the run, with its own names for what it writes.
+ScoreConfig settings_of(ScoreConfig config, const Shard& shard) {
+  if (shard.whole()) return config;
+  if (config.input == "-" || config.limit > 0)
+    fail_usage("score", "--shard {}/{} needs an input that is a file, and no --limit", shard.index,
+               shard.count);
+  config.output = shard_path(config.output, shard);
+  config.selected = shard_path(config.selected, shard);
+  return config;
 }
 
 std::optional<double> number(const Json& scores, const std::string& name) {
@@ -116,13 +132,19 @@ struct Work {
     rows += static_cast<std::int64_t>(batch.size());
     for (const RowWork& work : batch) tokens += work.tokens();
   }
-  std::string line() const {
+  std::string line(const ScoredTokens& computed) const {
     const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
     rusage usage{};
     getrusage(RUSAGE_SELF, &usage);
-    return fmt::format("{} rows in {:.2f} s: {:.2f} rows/s, {:.0f} tokens/s; peak memory {} MiB",
-                       rows, took.count(), static_cast<double>(rows) / took.count(),
-                       static_cast<double>(tokens) / took.count(), usage.ru_maxrss / 1024);
+    const double share = computed.given > 0 ? 100.0 * static_cast<double>(computed.computed) /
+                                                  static_cast<double>(computed.given)
+                                            : 0;
+    return fmt::format(
+        "{} rows in {:.2f} s: {:.2f} rows/s, {:.0f} tokens/s; peak memory {} MiB\n"
+        "{} of {} tokens computed ({:.1f} %), the others are common beginnings",
+        rows, took.count(), static_cast<double>(rows) / took.count(),
+        static_cast<double>(tokens) / took.count(), usage.ru_maxrss / 1024, computed.computed,
+        computed.given, share);
   }
 };
 
@@ -183,7 +205,8 @@ void print_summary(const Summary& summary, const Json& meta, const std::string& 
       "mode {}, template {}, dtype {}, selection by the ratio of {}\n{}\n\n{}",
       summary.rows(), meta.at("counts").at("rejected_lines").get<std::size_t>(), summary.kept(),
       text("mode"), text("template"), text("dtype"),
-      text("selection_ratio") == "ppl" ? "perplexities" : "losses", speed, summary.table());
+      text("selection_ratio") == "ppl" ? "perplexities" : "losses", speed,
+      summary.table() + summary.gain_lines());
   std::fputs(page.c_str(), stdout);
   std::fflush(stdout);
   if (summary.mostly_unhelped())
@@ -193,19 +216,46 @@ void print_summary(const Summary& summary, const Json& meta, const std::string& 
         text("template"));
 }
 
+// Prints the passes of the row with the id asked for.
+ExitCode explain_row(const ScoreConfig& config) {
+  if (config.model.empty() || config.input.empty())
+    fail_usage("score", "--explain needs --model and --input");
+  const RowScorer scorer(config);
+  RecordReader reader(config.input);
+  ReflectionDonor donor;
+  while (const auto record = reader.next()) {
+    if (record->id == config.explain) {
+      const std::string text = scorer.explain(scorer.work_of(*record, donor.for_row(*record)));
+      std::fputs(text.c_str(), stdout);
+      return ExitCode::kDone;
+    }
+    donor.add(*record);
+  }
+  fail("score", "no row of {} has the id \"{}\" of --explain", config.input, config.explain);
+}
+
 }  // namespace
 
-ExitCode score_rows(const ScoreConfig& config) {
-  check_settings(config);
-  RecordReader reader(config.input);
+ExitCode score_rows(const ScoreConfig& given) {
+  if (!given.explain.empty()) return explain_row(given);
+  check_settings(given);
+  const Shard shard = shard_named(given.shard);
+  const ScoreConfig config = settings_of(given, shard);
+  const Portion portion = portion_of(config, shard);
   const RowScorer scorer(config);
-  Progress progress("score", "rows", count_lines(config), config.runtime.quiet);
+  Progress progress("score", "rows", portion.rows, config.runtime.quiet);
   Journal journal(config.output + ".journal");
   if (journal.batches() > 0) spdlog::info("resuming after {} batches", journal.batches());
 
   Scored scored;
   Work work;
-  BatchPlan plan(config, scorer, reader);
+  RowStream rows(
+      config.input,
+      {.lines = portion.lines, .limit = config.limit, .threads = config.tokenizer_threads},
+      [&](Record record, const std::string& other) {
+        return scorer.work_of(std::move(record), other);
+      });
+  BatchPlan plan(config.scorer.max_batch_tokens, rows);
   const std::string identity = scorer.identity().dump();
   for (auto batch = plan.next(); !batch.empty(); batch = plan.next()) {
     if (signal_received() != 0) return ExitCode::kIncomplete;
@@ -219,18 +269,18 @@ ExitCode score_rows(const ScoreConfig& config) {
     progress.update(static_cast<std::int64_t>(scored.candidates.size()));
   }
   progress.finish();
-  const std::string speed = work.line();
-  write_rejected(config.output + ".rejected.jsonl", reader.bad_rows());
+  const std::string speed = work.line(scorer.tokens());
+  const std::vector<BadRow>& bad_rows = rows.bad_rows();
+  write_rejected(config.output + ".rejected.jsonl", bad_rows);
   if (scored.candidates.empty()) {
     journal.remove();
     fail("score", "no row of {} could be read; {} lines were rejected{}", config.input,
-         reader.bad_rows().size(),
-         reader.bad_rows().empty() ? "" : "; the first: " + reader.bad_rows()[0].reason);
+         bad_rows.size(), bad_rows.empty() ? "" : "; the first: " + bad_rows[0].reason);
   }
 
   const Summary summary = write_rows(config, journal, scored);
   Json counts = summary.json();
-  counts["rejected_lines"] = reader.bad_rows().size();
+  counts["rejected_lines"] = bad_rows.size();
   const Json meta = meta_of(config, scorer.identity(), counts);
   write_file_atomic(config.output + ".meta.json", meta.dump(2) + "\n");
   journal.remove();

@@ -119,27 +119,36 @@ Scorer::Scorer(const Llama& model, ScorerConfig config, const Adapter* adapter)
 }
 
 std::vector<PassScore> Scorer::score(const std::vector<Pass>& passes) const {
+  std::vector<const Pass*> pointers;
+  for (const Pass& pass : passes) pointers.push_back(&pass);
+  return score_each(pointers);
+}
+
+std::vector<PassScore> Scorer::score_each(const std::vector<const Pass*>& passes) const {
   const c10::InferenceMode no_gradients;
   std::vector<PassScore> scores(passes.size());
   std::vector<std::size_t> scored;
   std::vector<Ids> fed;
   for (std::size_t i = 0; i < passes.size(); ++i) {
-    scores[i].status = status_before(passes[i], config_.max_length);
+    scores[i].status = status_before(*passes[i], config_.max_length);
     if (scores[i].status != ScoreStatus::kOk) continue;
     scored.push_back(i);
-    fed.push_back(fed_ids(passes[i]));
+    fed.push_back(fed_ids(*passes[i]));
+    tokens_.given += static_cast<std::int64_t>(fed.back().size());
   }
   for (const std::vector<std::size_t>& batch : plan_batches(fed, config_.max_batch_tokens)) {
     std::vector<const Pass*> members;
     std::vector<const Ids*> texts;
     for (const std::size_t i : batch) {
-      members.push_back(&passes[scored[i]]);
+      members.push_back(passes[scored[i]]);
       texts.push_back(&fed[i]);
     }
-    const std::vector<float> all = log_probs(members, prefix_tree(texts));
+    const PrefixTree tree = prefix_tree(texts);
+    tokens_.computed += tree.rows.tokens();
+    const std::vector<float> all = log_probs(members, tree);
     auto from = all.begin();
     for (const std::size_t i : batch) {
-      const auto to = from + static_cast<std::ptrdiff_t>(passes[scored[i]].target_ids.size());
+      const auto to = from + static_cast<std::ptrdiff_t>(passes[scored[i]]->target_ids.size());
       PassScore& score = scores[scored[i]];
       if (std::all_of(from, to, [](float p) { return std::isfinite(p); }))
         score.log_probs.assign(from, to);

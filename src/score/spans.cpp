@@ -38,18 +38,37 @@ Range with_tags(std::string_view response, const std::vector<Span>& spans, std::
   return bytes;
 }
 
-GainPass gain_pass(int round, Range reflection, Range correction, const Pass& conditional) {
+// The conditional pass up to the end of `correction`, which is its target, with `in_place` where
+// the reflection stood.
+Pass pass_with(const std::vector<std::int32_t>& in_place, Range reflection, Range correction,
+               const Pass& conditional, std::string_view name) {
   const std::vector<std::int32_t>& ids = conditional.target_ids;
   const auto at = [&](std::size_t i) { return ids.begin() + static_cast<std::ptrdiff_t>(i); };
-  GainPass gain{.round = round, .without = {}, .correction_begin = correction.begin, .novel = {}};
-  Pass& pass = gain.without;
-  pass.name = kWithoutReflection;
-  pass.context_ids = conditional.context_ids;
-  pass.context_ids.insert(pass.context_ids.end(), ids.begin(), at(reflection.begin));
-  pass.context_ids.insert(pass.context_ids.end(), at(reflection.end), at(correction.begin));
+  Pass pass;
+  pass.name = name;
+  std::vector<std::int32_t>& context = pass.context_ids;
+  context = conditional.context_ids;
+  context.insert(context.end(), ids.begin(), at(reflection.begin));
+  context.insert(context.end(), in_place.begin(), in_place.end());
+  context.insert(context.end(), at(reflection.end), at(correction.begin));
   pass.target_ids.assign(at(correction.begin), at(correction.end));
-  const std::unordered_set<std::int32_t> said(at(reflection.begin), at(reflection.end));
-  for (const std::int32_t id : pass.target_ids) gain.novel.push_back(!said.contains(id));
+  return pass;
+}
+
+GainPass gain_pass(int round, Range reflection, Range correction, const GainInput& input) {
+  GainPass gain{
+      .round = round,
+      .without = pass_with({}, reflection, correction, input.conditional, kWithoutReflection),
+      .other = std::nullopt,
+      .correction_begin = correction.begin,
+      .novel = {}};
+  if (!input.other_ids.empty())
+    gain.other =
+        pass_with(input.other_ids, reflection, correction, input.conditional, kOtherReflection);
+  const auto ids = input.conditional.target_ids.begin();
+  const std::unordered_set<std::int32_t> said(ids + static_cast<std::ptrdiff_t>(reflection.begin),
+                                              ids + static_cast<std::ptrdiff_t>(reflection.end));
+  for (const std::int32_t id : gain.without.target_ids) gain.novel.push_back(!said.contains(id));
   return gain;
 }
 
@@ -74,44 +93,68 @@ std::vector<SpanNll> span_nlls(const std::vector<Span>& spans, const std::vector
   return result;
 }
 
-std::vector<GainPass> gain_passes(std::string_view response, const std::vector<Span>& spans,
-                                  const std::vector<Token>& tokens, const Pass& conditional) {
+std::vector<GainPass> gain_passes(const GainInput& input) {
+  const std::vector<Span>& spans = input.spans;
   std::vector<GainPass> gains;
   for (std::size_t i = 0; i < spans.size(); ++i) {
     if (spans[i].type != SpanType::kReflection || spans[i].round == 0) continue;
-    const Range reflection = tokens_in(tokens, with_tags(response, spans, i));
+    const Range reflection = tokens_in(input.tokens, with_tags(input.response, spans, i));
     const auto repair = std::find_if(
         spans.begin() + static_cast<std::ptrdiff_t>(i), spans.end(), [&](const Span& span) {
           return span.type == SpanType::kCorrection && span.round == spans[i].round;
         });
     if (repair == spans.end()) continue;
-    const Range correction = tokens_in(tokens, {repair->begin, repair->end});
+    const Range correction = tokens_in(input.tokens, {repair->begin, repair->end});
     if (correction.begin < correction.end)
-      gains.push_back(gain_pass(spans[i].round, reflection, correction, conditional));
+      gains.push_back(gain_pass(spans[i].round, reflection, correction, input));
   }
   return gains;
 }
 
-SpanGain span_gain(const GainPass& pass, const PassScore& with, const PassScore& without) {
-  double sum_with = 0, sum_without = 0, novel = 0;
+void ReflectionDonor::add(const Record& record) {
+  const std::vector<Span>& spans = record.spans;
+  const auto found = std::find_if(spans.begin(), spans.end(), [](const Span& span) {
+    return span.type == SpanType::kReflection;
+  });
+  if (found == spans.end()) return;
+  const Range bytes =
+      with_tags(record.response, spans, static_cast<std::size_t>(found - spans.begin()));
+  if (record.prompt() != latest_.prompt) before_ = std::move(latest_);
+  latest_ = {record.prompt(), record.response.substr(bytes.begin, bytes.end - bytes.begin)};
+}
+
+std::string ReflectionDonor::for_row(const Record& record) const {
+  return latest_.prompt != record.prompt() ? latest_.reflection : before_.reflection;
+}
+
+SpanGain span_gain(const GainPass& pass, const GainScores& scores) {
+  double with = 0, without = 0, other = 0, novel = 0;
   std::int64_t novel_tokens = 0;
-  for (std::size_t i = 0; i < without.log_probs.size(); ++i) {
-    const double log_with = with.log_probs[pass.correction_begin + i];
-    const double log_without = without.log_probs[i];
-    sum_with -= log_with;
-    sum_without -= log_without;
+  const bool has_other = scores.other != nullptr && scores.other->status == ScoreStatus::kOk;
+  for (std::size_t i = 0; i < scores.without.log_probs.size(); ++i) {
+    const double log_with = scores.with.log_probs[pass.correction_begin + i];
+    const double log_without = scores.without.log_probs[i];
+    with -= log_with;
+    without -= log_without;
+    if (has_other) other -= scores.other->log_probs[i];
     if (!pass.novel[i]) continue;
     novel += log_with - log_without;
     ++novel_tokens;
   }
-  const auto tokens = static_cast<double>(without.log_probs.size());
+  const auto tokens = static_cast<double>(scores.without.log_probs.size());
   SpanGain gain{.round = pass.round,
-                .nll_with = sum_with / tokens,
-                .nll_without = sum_without / tokens,
-                .gain = (sum_without - sum_with) / tokens,
+                .nll_with = with / tokens,
+                .nll_without = without / tokens,
+                .gain = (without - with) / tokens,
                 .novel_gain = std::nullopt,
-                .tokens = static_cast<std::int64_t>(without.log_probs.size())};
+                .nll_other = std::nullopt,
+                .other_gain = std::nullopt,
+                .tokens = static_cast<std::int64_t>(scores.without.log_probs.size())};
   if (novel_tokens > 0) gain.novel_gain = novel / static_cast<double>(novel_tokens);
+  if (has_other) {
+    gain.nll_other = other / tokens;
+    gain.other_gain = (without - other) / tokens;
+  }
   return gain;
 }
 

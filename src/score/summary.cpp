@@ -1,6 +1,7 @@
 #include "score/summary.h"
 
 #include <algorithm>
+#include <cmath>
 #include <numeric>
 
 #include "reflect/base/error.h"
@@ -17,6 +18,20 @@ double quantile(const std::vector<double>& sorted, double q) {
   const auto low = static_cast<std::size_t>(rank);
   const std::size_t high = std::min(low + 1, sorted.size() - 1);
   return sorted[low] + (rank - static_cast<double>(low)) * (sorted[high] - sorted[low]);
+}
+
+// Mean with its 95 % interval by the normal approximation; the mean alone for one value.
+struct MeanInterval {
+  double mean, low, high;
+};
+
+MeanInterval mean_interval(const std::vector<double>& values) {
+  const auto n = static_cast<double>(values.size());
+  const double mean = std::accumulate(values.begin(), values.end(), 0.0) / n;
+  double squares = 0;
+  for (const double value : values) squares += (value - mean) * (value - mean);
+  const double half = n > 1 ? 1.96 * std::sqrt(squares / (n - 1) / n) : 0;
+  return {mean, mean - half, mean + half};
 }
 
 std::string ratio_line(std::string_view name, std::vector<double> values) {
@@ -37,6 +52,33 @@ void Summary::add(const Json& row, Decision decision) {
   ++statuses_[scores.at("status").get<std::string>()];
   for (const char* name : kRatios)
     if (scores.at(name).is_number()) values_[name].push_back(scores.at(name).get<double>());
+  if (scores.contains("gains")) add_gains(scores.at("gains"));
+}
+
+void Summary::add_gains(const Json& gains) {
+  for (const Json& gain : gains) {
+    if (!gain.contains("gain")) continue;
+    gains_.push_back(gain.at("gain").get<double>());
+    if (!gain.at("other_gain").is_number()) continue;
+    own_.push_back(gains_.back());
+    other_.push_back(gain.at("other_gain").get<double>());
+  }
+}
+
+std::string Summary::gain_lines() const {
+  if (gains_.empty()) return "";
+  const MeanInterval gain = mean_interval(gains_);
+  std::string text =
+      fmt::format("\nspan gain {:.4f} [{:.4f}, {:.4f}] nats a token, {} reflections\n", gain.mean,
+                  gain.low, gain.high, gains_.size());
+  if (own_.empty()) return text;
+  std::vector<double> differences;
+  for (std::size_t i = 0; i < own_.size(); ++i) differences.push_back(own_[i] - other_[i]);
+  const MeanInterval other = mean_interval(other_), less = mean_interval(differences);
+  return text + fmt::format(
+                    "with another row's reflection in its place {:.4f} [{:.4f}, {:.4f}]; own minus "
+                    "other {:.4f} [{:.4f}, {:.4f}], {} reflections\n",
+                    other.mean, other.low, other.high, less.mean, less.low, less.high, own_.size());
 }
 
 bool Summary::mostly_unhelped() const {

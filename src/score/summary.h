@@ -19,13 +19,18 @@ class Summary {
   // More than half of the IFDs are above 1: the model does not know the template, most likely.
   bool mostly_unhelped() const;
   std::string table() const;
-  Json json() const;  // counts by status and by decision
+  std::string gain_lines() const;  // what reflections are worth; empty without any
+  Json json() const;               // counts by status and by decision
 
  private:
+  void add_gains(const Json& gains);
+
   std::size_t rows_ = 0;
   std::map<std::string, std::size_t> statuses_;
   std::array<std::size_t, kDecisions> decisions_{};
   std::map<std::string, std::vector<double>> values_;  // of each score that is a number
+  std::vector<double> gains_;                          // of all reflections
+  std::vector<double> own_, other_;  // of those also scored with another row's reflection
 };
 
 }  // namespace reflect

@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "e2e/run_tool.h"
+#include "reflect/base/random.h"
 #include "reflect/data/record.h"
 
 namespace reflect {
@@ -108,6 +109,8 @@ TEST_CASE("all rows come out with scores and a decision, the kept ones apart") {
     CHECK(ifd == Approx(std::exp(conditional - direct)));
     CHECK(scores.at("spans").contains("error"));
     CHECK(scores.at("gains").at(0).at("gain").is_number());
+    CHECK(scores.at("gains").at(0).at("other_gain").is_number() == (i > 0));
+    CHECK(scores.at("ppl_direct").get<double>() == Approx(std::exp(direct)));
     const bool good = ifd < 1 && scores.at("rifd_ppl") < 1;
     CHECK(rows[i].other.at("decision") == (good ? "kept" : "dropped"));
     if (good) kept.insert(rows[i].id);
@@ -193,6 +196,113 @@ TEST_CASE("scores do not depend on the token budget, and standard input reads th
   CHECK(read_file(narrow.scored()) == before);
 }
 
+TEST_CASE("the bytes do not depend on the tokenizer's threads") {
+  const Run one(trace_rows(40)), many(trace_rows(40));
+  REQUIRE(one({"--tokenizer-threads", "1"}).exit_code == 0);
+  REQUIRE(many({"--tokenizer-threads", "5"}).exit_code == 0);
+  CHECK(read_file(one.scored()) == read_file(many.scored()));
+}
+
+TEST_CASE("the shards of an input are together what one run scores") {
+  const std::string input = trace_rows(9) + "oops\n" + trace_row(70) + trace_row(71);
+  const Run whole(input);
+  REQUIRE(whole().exit_code == 0);
+  const std::vector<Record> expected = whole.rows();
+  for (const int count : {2, 3}) {
+    const Run sharded(input);
+    std::vector<Record> together;
+    std::size_t rejected = 0;
+    for (int i = 0; i < count; ++i) {
+      const ToolResult result = sharded({"--shard", fmt::format("{}/{}", i, count)});
+      INFO(result.err);
+      REQUIRE(result.exit_code == 0);
+      const std::string name = fmt::format("scored-{:05}-of-{:05}.jsonl", i, count);
+      const std::vector<Record> part = read_records(sharded.folder / name);
+      together.insert(together.end(), part.begin(), part.end());
+      rejected += Json::parse(read_file(sharded.folder / name + ".meta.json"))
+                      .at("counts")
+                      .at("rejected_lines")
+                      .get<std::size_t>();
+    }
+    CHECK(rejected == 1);
+    REQUIRE(together.size() == expected.size());
+    for (std::size_t i = 0; i < expected.size(); ++i) {
+      CHECK(together[i].id == expected[i].id);
+      CHECK(largest_difference(together[i].scores, expected[i].scores) <= 1e-5);
+    }
+  }
+}
+
+TEST_CASE("rows that begin alike are computed once and score like rows alone") {
+  std::string together;
+  std::vector<std::string> single;
+  for (int i = 0; i < 8; ++i) {
+    const Json row = {
+        {"id", std::to_string(i)},
+        {"prompt", "A long question about posts, fences and gates, asked eight times."},
+        {"response", fmt::format("There are {} of them, I think.", i)}};
+    single.push_back(row.dump() + "\n");
+    together += single.back();
+  }
+  const Run run(together);
+  const ToolResult result = run();
+  REQUIRE(result.exit_code == 0);
+  const std::size_t at = result.out.find(" tokens computed (");
+  REQUIRE(at != std::string::npos);
+  CHECK(std::stod(result.out.substr(at + 18)) < 50);
+  for (std::size_t i = 0; i < single.size(); ++i) {
+    const Run alone(single[i]);
+    REQUIRE(alone().exit_code == 0);
+    CHECK(largest_difference(alone.rows()[0].scores, run.rows()[i].scores) <= 1e-5);
+  }
+}
+
+TEST_CASE("random rows give a status each and never NaN") {
+  Random random(5, "score-fuzz");
+  std::string input;
+  for (int i = 0; i < 60; ++i) {
+    const auto text = [&](std::int64_t most) {
+      std::string bytes;
+      for (std::int64_t n = random.between(0, most); n > 0; --n)
+        bytes += random.below(4) == 0 ? "<|eot_id|>é\n\0 "[random.below(14)]
+                                      : static_cast<char>(random.between(1, 255));
+      return bytes;
+    };
+    const Json row = {{"id", std::to_string(i)}, {"prompt", text(60)}, {"response", text(500)}};
+    input += row.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+  }
+  for (const std::string parity : {"fixed", "reference"}) {
+    const Run run(input);
+    const ToolResult result = run({"--parity", parity});
+    INFO(result.err);
+    REQUIRE(result.exit_code == 0);
+    const std::string output = read_file(run.scored());
+    CHECK(output.find("NaN") == std::string::npos);
+    CHECK(output.find("nan") == std::string::npos);
+    CHECK(output.find("inf") == std::string::npos);
+    REQUIRE(run.rows().size() == 60);
+    for (const Record& record : run.rows()) {
+      const std::string status = record.scores.at("status");
+      CHECK((status == "ok") == record.scores.at("ifd_ppl").is_number());
+    }
+  }
+}
+
+TEST_CASE("--explain prints a row's passes and writes nothing") {
+  const Run run(trace_rows(3));
+  const ToolResult result =
+      run_tool("reflect-score", {"--model", kModel, "--input", run.folder / "in.jsonl", "--explain",
+                                 "row-2", "--dtype", "fp32", "--quiet"});
+  INFO(result.err);
+  REQUIRE(result.exit_code == 0);
+  for (const std::string pass :
+       {"conditional", "direct", "reverse", "prompt", "without_reflection", "other_reflection"})
+    CHECK(result.out.find("pass " + pass + ":") != std::string::npos);
+  CHECK(result.out.find("\"ifd_ppl\"") != std::string::npos);
+  CHECK_FALSE(std::filesystem::exists(run.scored()));
+  CHECK(run({"--explain", "row-9"}).err.find("row-9") != std::string::npos);
+}
+
 TEST_CASE("selection settings reach the decision") {
   const Run run(trace_rows(10));
   REQUIRE(run({"--selection.max-ifd", "0", "--selection.max-rifd", "0", "--selection.top-fraction",
@@ -221,6 +331,8 @@ TEST_CASE("mistakes end with one line that says what to do") {
       {{"--no-such-flag", "1"}, 2, "no-such-flag"},
       {{"--selected", run.scored()}, 2, "same file"},
       {{"--output", "-"}, 2, "must be files"},
+      {{"--shard", "2/2"}, 2, "0/4"},
+      {{"--shard", "0/2", "--input", "-"}, 2, "a file"},
       {{"--selection.policy", "selective-paper", "--reverse", "false"}, 2, "r-IFD"},
       {{"--selection.top-fraction", "2"}, 2, "top-fraction"},
       {{"--template", "no-such-template"}, 2, "llama3"},

@@ -15,6 +15,9 @@ struct ByteRow {
       conditional.target_ids.push_back(id);
     }
   }
+  GainInput input(const std::string& other = "") const {
+    return {text, spans, tokens, conditional, {other.begin(), other.end()}};
+  }
   std::string text;
   std::vector<Span> spans;
   std::vector<Token> tokens;
@@ -48,7 +51,7 @@ PassScore score(std::size_t count, float log_prob) {
 
 TEST_CASE("the pass without a reflection leaves out its text and tags, nothing else") {
   const ByteRow row = two_rounds();
-  const std::vector<GainPass> gains = gain_passes(row.text, row.spans, row.tokens, row.conditional);
+  const std::vector<GainPass> gains = gain_passes(row.input());
   REQUIRE(gains.size() == 2);
   for (const GainPass& gain : gains) {
     const std::size_t correction = row.text.find(gain.round == 1 ? "xyz." : "abc.");
@@ -69,13 +72,13 @@ TEST_CASE("the pass without a reflection leaves out its text and tags, nothing e
 
 TEST_CASE("span gain is the loss that the reflection saves") {
   const ByteRow row = two_rounds();
-  const GainPass gain = gain_passes(row.text, row.spans, row.tokens, row.conditional)[0];
+  const GainPass gain = gain_passes(row.input())[0];
   PassScore with = score(row.tokens.size(), -9);
   const PassScore without = score(gain.without.target_ids.size(), -2);
   for (std::size_t i = 0; i < without.log_probs.size(); ++i)
     with.log_probs[gain.correction_begin + i] = -0.5;
   with.log_probs[gain.correction_begin + 2] = -1;  // "z", a novel token
-  const SpanGain result = span_gain(gain, with, without);
+  const SpanGain result = span_gain(gain, {with, without, nullptr});
   const auto tokens = static_cast<double>(without.log_probs.size());
   CHECK(result.tokens == static_cast<std::int64_t>(without.log_probs.size()));
   CHECK(result.nll_without == Approx(2));
@@ -85,6 +88,57 @@ TEST_CASE("span gain is the loss that the reflection saves") {
   CHECK(*result.novel_gain < 1.5);
 }
 
+TEST_CASE("another row's reflection stands where the row's own stood") {
+  const ByteRow row = two_rounds();
+  CHECK_FALSE(gain_passes(row.input())[0].other);
+  const std::string other = "<reflection>Else.</reflection>";
+  for (const GainPass& gain : gain_passes(row.input(other))) {
+    REQUIRE(gain.other);
+    CHECK(gain.other->target_ids == gain.without.target_ids);
+    std::string before = row.text.substr(0, gain.correction_begin);
+    const std::size_t begin = before.rfind("<reflection>"),
+                      end = before.rfind("</reflection>") + 13;
+    before.replace(begin, end - begin, other);
+    CHECK(text_of(gain.other->context_ids) == "\x01\x02\x03" + before);
+  }
+  const GainPass gain = gain_passes(row.input(other))[0];
+  const std::size_t tokens = gain.without.target_ids.size();
+  const PassScore with = score(row.tokens.size(), -1), without = score(tokens, -3),
+                  with_other = score(tokens, -2.5), failed{ScoreStatus::kTooLong, {}};
+  const SpanGain result = span_gain(gain, {with, without, &with_other});
+  CHECK(result.gain == Approx(2));
+  REQUIRE(result.other_gain);
+  CHECK(*result.other_gain == Approx(0.5));
+  CHECK(*result.nll_other == Approx(2.5));
+  CHECK_FALSE(span_gain(gain, {with, without, &failed}).other_gain);
+}
+
+TEST_CASE("a row borrows the reflection of the nearest earlier row of another prompt") {
+  ReflectionDonor donor;
+  const auto row = [](const std::string& prompt, const std::string& reflection) {
+    Record record;
+    record.messages = {{"user", prompt}};
+    TraceBuilder trace;
+    trace.error("x.", 1, Proof::kExecuted);
+    if (!reflection.empty()) trace.reflection(reflection, 1);
+    trace.correction("y.", 1);
+    trace.output("y");
+    record.response = trace.text();
+    record.spans = trace.spans();
+    return record;
+  };
+  CHECK(donor.for_row(row("a", "A")).empty());
+  donor.add(row("a", "A1"));
+  donor.add(row("a", "A2"));
+  CHECK(donor.for_row(row("a", "A3")).empty());
+  CHECK(donor.for_row(row("b", "B")) == "<reflection>A2</reflection>");
+  donor.add(row("c", ""));
+  donor.add(row("b", "B1"));
+  donor.add(row("b", "B2"));
+  CHECK(donor.for_row(row("b", "B3")) == "<reflection>A2</reflection>");
+  CHECK(donor.for_row(row("a", "A3")) == "<reflection>B2</reflection>");
+}
+
 TEST_CASE("a reflection without a correction has no gain") {
   TraceBuilder trace;
   trace.thinking("Fine.");
@@ -92,7 +146,7 @@ TEST_CASE("a reflection without a correction has no gain") {
   trace.thinking("Yes.");
   trace.output("3");
   const ByteRow row(trace);
-  CHECK(gain_passes(row.text, row.spans, row.tokens, row.conditional).empty());
+  CHECK(gain_passes(row.input()).empty());
 }
 
 TEST_CASE("mean NLL by span type covers every token once") {

@@ -24,6 +24,9 @@ struct ScoreConfig {
   bool reverse = true;
   bool span_gain = true;
   std::int64_t limit = 0;
+  std::string shard = "auto";
+  std::string explain;
+  std::int64_t tokenizer_threads = 1;
   ScorerConfig scorer;
   ReferenceConfig reference;
   SelectionConfig selection;
@@ -42,8 +45,16 @@ struct ScoreConfig {
     v("template", chat_template, "Chat template of the fixed mode; auto: the model's own.");
     v("reverse", reverse, "Score r-IFD too; false halves the cost.");
     v("span-gain", span_gain,
-      "Score each correction without its reflection too (fixed mode, rows with spans).");
+      "Score each correction without its reflection, and with another row's, too (fixed mode, rows "
+      "with spans).");
     v("limit", limit, "Score the first rows only; 0: all.");
+    v("shard", shard,
+      "i/n: score the i-th of n parts of the input (0/4 is the first of four) into files named "
+      "after it; auto: the part of this process's rank under torchrun or SLURM, else all.");
+    v("explain", explain,
+      "Id of a row: print its passes token by token and write nothing; --output and --selected "
+      "are not needed.");
+    v("tokenizer-threads", tokenizer_threads, "Threads that read and tokenize ahead of the model.");
     scorer.visit(v);
     v("reference", reference, "");
     v("selection", selection, "");

@@ -44,6 +44,11 @@ struct ScorerConfig {
 
 struct PrefixTree;
 
+// Tokens that a model read for passes of `given` tokens: fewer where passes begin alike.
+struct ScoredTokens {
+  std::int64_t given = 0, computed = 0;
+};
+
 // Scores passes packed by the token budget, in an order that depends on the passes only; what
 // passes of one batch have in common at their beginnings is computed once. A pass that fills the
 // window with its context alone is kTooLong, one without a target kEmpty; a pass longer than the
@@ -53,6 +58,8 @@ class Scorer {
   Scorer(const Llama& model, ScorerConfig config, const Adapter* adapter = nullptr);
   // In the order of `passes`.
   std::vector<PassScore> score(const std::vector<Pass>& passes) const;
+  std::vector<PassScore> score_each(const std::vector<const Pass*>& passes) const;
+  ScoredTokens tokens() const { return tokens_; }                 // of all calls so far
   std::int64_t max_length() const { return config_.max_length; }  // resolved
 
  private:
@@ -62,6 +69,7 @@ class Scorer {
   const Llama& model_;
   ScorerConfig config_;
   const Adapter* adapter_;
+  mutable ScoredTokens tokens_;
 };
 
 }  // namespace reflect

@@ -1,0 +1,94 @@
+#include "score/row_stream.h"
+
+#include <catch2/catch.hpp>
+#include <chrono>
+#include <thread>
+
+#include "reflect/base/error.h"
+#include "score/shard.h"
+#include "temp_folder.h"
+
+namespace reflect {
+namespace {
+
+// Line 4 is not a row.
+std::string input(int rows) {
+  std::string text;
+  for (int i = 1; i <= rows; ++i)
+    text += i == 4 ? "oops\n"
+                   : fmt::format("{{\"id\": \"{}\", \"prompt\": \"p\", \"response\": \"r\"}}\n", i);
+  return text;
+}
+
+// Takes longer for some rows, so that threads overtake each other.
+RowWork slow(Record record, const std::string& other) {
+  if (record.id.back() % 3 == 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  RowWork work;
+  work.record = std::move(record);
+  work.other_reflection = other;
+  return work;
+}
+
+std::vector<std::string> ids(const std::string& path, const RowStream::Options& options) {
+  RowStream rows(path, options, slow);
+  std::vector<std::string> result;
+  while (const auto work = rows.next()) result.push_back(work->record.id);
+  return result;
+}
+
+}  // namespace
+
+TEST_CASE("rows come in order whatever the number of threads") {
+  TempFolder folder;
+  write_file_atomic(folder / "in.jsonl", input(400));
+  const std::vector<std::string> one = ids(folder / "in.jsonl", {.lines = {}, .threads = 1});
+  CHECK(one.size() == 399);
+  CHECK(one[3] == "5");
+  for (const std::int64_t threads : {2, 7})
+    CHECK(ids(folder / "in.jsonl", {.lines = {}, .threads = threads}) == one);
+}
+
+TEST_CASE("a range of lines and a limit bound the stream") {
+  TempFolder folder;
+  write_file_atomic(folder / "in.jsonl", input(20));
+  using Ids = std::vector<std::string>;
+  CHECK(ids(folder / "in.jsonl", {.lines = {2, 6}, .threads = 3}) == Ids{"3", "5", "6"});
+  CHECK(ids(folder / "in.jsonl", {.lines = {2, 6}, .limit = 2, .threads = 3}) == Ids{"3", "5"});
+  CHECK(ids(folder / "in.jsonl", {.lines = {20, 30}}).empty());
+}
+
+TEST_CASE("what preparing a row throws comes out at its place, and a stream can be left early") {
+  TempFolder folder;
+  write_file_atomic(folder / "in.jsonl", input(1000));
+  RowStream rows(folder / "in.jsonl", {.lines = {}, .threads = 3},
+                 [](Record record, const std::string& other) {
+                   if (record.id == "3") fail("test", "row 3");
+                   return slow(std::move(record), other);
+                 });
+  CHECK(rows.next()->record.id == "1");
+  CHECK(rows.next()->record.id == "2");
+  CHECK_THROWS_WITH(rows.next(), Catch::Contains("row 3"));
+  CHECK(rows.next()->record.id == "5");
+}
+
+TEST_CASE("shards are consecutive, cover all lines and have names of their own") {
+  for (const std::size_t lines : {0, 1, 7, 100, 101}) {
+    for (const std::int64_t count : {1, 2, 3, 8}) {
+      std::size_t end = 0;
+      for (std::int64_t i = 0; i < count; ++i) {
+        const LineRange range = lines_of({i, count}, lines);
+        CHECK(range.begin == end);
+        end = range.end;
+      }
+      CHECK(end >= lines);
+    }
+  }
+  CHECK(shard_path("out/a.b/scored.jsonl.gz", {2, 8}) == "out/a.b/scored-00002-of-00008.jsonl.gz");
+  CHECK(shard_path("kept", {0, 2}) == "kept-00000-of-00002");
+  CHECK(shard_path("kept.jsonl", {0, 1}) == "kept.jsonl");
+  CHECK(shard_named("3/4").index == 3);
+  for (const std::string bad : {"4/4", "-1/4", "1", "1/0", "a/b", "1/2/3", ""})
+    CHECK_THROWS_WITH(shard_named(bad), Catch::Contains("0/4"));
+}
+
+}  // namespace reflect
