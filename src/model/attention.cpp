@@ -62,7 +62,7 @@ std::vector<at::Tensor> with_inherited(const std::vector<at::Tensor>& parts,
 
 at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
                      const PackedRows& rows, const AttentionShape& shape) {
-  if (can_use_block_attention(q, k, v, shape)) return block_attention(q, k, v, rows, shape);
+  if (can_use_block_attention(q, shape)) return block_attention(q, k, v, rows, shape);
   if (rows.rows() == 1) return attend_row(q, k, v, shape);
   std::vector<std::int64_t> lengths;
   for (std::int64_t r = 0; r < rows.rows(); ++r) lengths.push_back(rows.length(r));

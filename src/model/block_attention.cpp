@@ -1,10 +1,10 @@
 #include "block_attention.h"
 
 #include <ATen/Parallel.h>
-#include <ATen/core/grad_mode.h>
 #include <ATen/native/CPUBlas.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
+#include <c10/core/InferenceMode.h>
 
 #include <algorithm>
 #include <cmath>
@@ -272,11 +272,8 @@ void attend_all(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
 
 }  // namespace
 
-bool can_use_block_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
-                             const AttentionShape& shape) {
-  const bool gradient =
-      at::GradMode::is_enabled() && (q.requires_grad() || k.requires_grad() || v.requires_grad());
-  if (gradient || !q.is_cpu() || shape.head_dim % 2 != 0) return false;
+bool can_use_block_attention(const at::Tensor& q, const AttentionShape& shape) {
+  if (!c10::InferenceMode::is_enabled() || !q.is_cpu() || shape.head_dim % 2 != 0) return false;
   if (q.scalar_type() == at::kFloat) return __builtin_cpu_supports("avx2");
   return q.scalar_type() == at::kBFloat16 && __builtin_cpu_supports("avx512bf16");
 }

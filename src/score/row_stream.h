@@ -67,7 +67,8 @@ class RowStream {
 
   std::mutex state_;  // all below
   std::condition_variable changed_;
-  std::deque<Slot> slots_;  // rows read, in order; references stay valid as ends are added and taken
+  std::deque<Slot>
+      slots_;  // rows read, in order; references stay valid as ends are added and taken
   bool ended_ = false, stopped_ = false;
   std::vector<std::thread> threads_;
 };
