@@ -119,9 +119,8 @@ TEST_CASE("a row borrows the reflection of the nearest earlier row of another pr
     Record record;
     record.messages = {{"user", prompt}};
     TraceBuilder trace;
-    trace.error("x.", 1, Proof::kExecuted);
+    trace.thinking("x.");
     if (!reflection.empty()) trace.reflection(reflection, 1);
-    trace.correction("y.", 1);
     trace.output("y");
     record.response = trace.text();
     record.spans = trace.spans();
