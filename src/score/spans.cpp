@@ -25,16 +25,12 @@ Range tokens_in(const std::vector<Token>& tokens, Range bytes) {
   return {first_from(bytes.begin), first_from(bytes.end)};
 }
 
-// The bytes of the reflection at `at`, with the tags around it where they are spans of their own.
-Range with_tags(std::string_view response, const std::vector<Span>& spans, std::size_t at) {
-  Range bytes{spans[at].begin, spans[at].end};
-  const auto is_tag = [&](std::size_t i, std::string_view tag) {
-    return i < spans.size() && spans[i].type == SpanType::kFormat &&
-           response.substr(spans[i].begin, spans[i].end - spans[i].begin).find(tag) !=
-               std::string_view::npos;
-  };
-  if (at > 0 && is_tag(at - 1, "<reflection>")) bytes.begin = spans[at - 1].begin;
-  if (is_tag(at + 1, "</reflection>")) bytes.end = spans[at + 1].end;
+// The bytes of a reflection with the tags around it. A format span may hold more than its tag.
+Range with_tags(std::string_view response, const Span& reflection) {
+  constexpr std::string_view kOpen = "<reflection>", kClose = "</reflection>";
+  Range bytes{reflection.begin, reflection.end};
+  if (response.substr(0, bytes.begin).ends_with(kOpen)) bytes.begin -= kOpen.size();
+  if (response.substr(bytes.end).starts_with(kClose)) bytes.end += kClose.size();
   return bytes;
 }
 
@@ -98,7 +94,7 @@ std::vector<GainPass> gain_passes(const GainInput& input) {
   std::vector<GainPass> gains;
   for (std::size_t i = 0; i < spans.size(); ++i) {
     if (spans[i].type != SpanType::kReflection || spans[i].round == 0) continue;
-    const Range reflection = tokens_in(input.tokens, with_tags(input.response, spans, i));
+    const Range reflection = tokens_in(input.tokens, with_tags(input.response, spans[i]));
     const auto repair = std::find_if(
         spans.begin() + static_cast<std::ptrdiff_t>(i), spans.end(), [&](const Span& span) {
           return span.type == SpanType::kCorrection && span.round == spans[i].round;
@@ -117,8 +113,7 @@ void ReflectionDonor::add(const Record& record) {
     return span.type == SpanType::kReflection;
   });
   if (found == spans.end()) return;
-  const Range bytes =
-      with_tags(record.response, spans, static_cast<std::size_t>(found - spans.begin()));
+  const Range bytes = with_tags(record.response, *found);
   if (record.prompt() != latest_.prompt) before_ = std::move(latest_);
   latest_ = {record.prompt(), record.response.substr(bytes.begin, bytes.end - bytes.begin)};
 }
