@@ -4,6 +4,7 @@
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
+#include <ATen/ops/ones.h>
 #include <ATen/ops/zeros.h>
 #include <torch/csrc/autograd/custom_function.h>
 
@@ -80,7 +81,37 @@ struct WeightedCrossEntropy : torch::autograd::Function<WeightedCrossEntropy> {
   }
 };
 
+struct TokenNll : torch::autograd::Function<TokenNll> {
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& hidden,
+                            const at::Tensor& lm_head, const at::Tensor& targets) {
+    context->save_for_backward({hidden, lm_head, targets});
+    return nll_of(hidden, lm_head, targets);
+  }
+
+  // The weights of the sum that is differentiated are known now.
+  static variable_list backward(AutogradContext* context, variable_list gradients) {
+    const variable_list saved = context->get_saved_variables();
+    const LossAndGradients result = loss_and_gradients(
+        saved[0], saved[1], saved[2], gradients[0].contiguous(),
+        {.hidden = context->needs_input_grad(0), .lm_head = context->needs_input_grad(1)});
+    return {result.hidden, result.lm_head, at::Tensor()};
+  }
+
+  static at::Tensor nll_of(const at::Tensor& hidden, const at::Tensor& lm_head,
+                           const at::Tensor& targets) {
+    const at::Tensor ones = at::ones({targets.size(0)}, hidden.options().dtype(at::kFloat));
+    return loss_and_gradients(hidden, lm_head, targets, ones, {.hidden = false, .lm_head = false})
+        .nll;
+  }
+};
+
 }  // namespace
+
+at::Tensor token_nll(const at::Tensor& hidden, const at::Tensor& lm_head,
+                     const at::Tensor& targets) {
+  if (!at::GradMode::is_enabled()) return TokenNll::nll_of(hidden, lm_head, targets);
+  return TokenNll::apply(hidden, lm_head, targets);
+}
 
 TokenLoss weighted_cross_entropy(const at::Tensor& hidden, const at::Tensor& lm_head,
                                  const at::Tensor& targets, const at::Tensor& weights) {

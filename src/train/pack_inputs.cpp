@@ -17,14 +17,15 @@ at::Tensor tensor_of(std::vector<T>& values, at::ScalarType dtype, const at::Dev
 PackInputs pack_inputs(const std::vector<Example>& examples, const Batch& batch,
                        const at::Device& device) {
   PackInputs inputs;
-  std::vector<std::int64_t> ids, positions, targets;
+  std::vector<std::int64_t> ids, positions, targets, rows;
   std::vector<float> weights;
-  for (const std::int64_t row : batch.row_index) {
-    const Example& example = examples[static_cast<std::size_t>(row)];
+  for (std::size_t row = 0; row < batch.row_index.size(); ++row) {
+    const Example& example = examples[static_cast<std::size_t>(batch.row_index[row])];
     for (std::size_t i = 0; i < example.size(); ++i) {
       if (i > 0 && example.weight[i] > 0) {
         positions.push_back(static_cast<std::int64_t>(ids.size()) - 1);
         targets.push_back(example.input_ids[i]);
+        rows.push_back(static_cast<std::int64_t>(row));
         weights.push_back(example.weight[i]);
         inputs.span_type.push_back(example.span_type[i]);
         inputs.weight += example.weight[i];
@@ -37,6 +38,7 @@ PackInputs pack_inputs(const std::vector<Example>& examples, const Batch& batch,
   inputs.positions = tensor_of(positions, at::kLong, device);
   inputs.targets = tensor_of(targets, at::kLong, device);
   inputs.weights = tensor_of(weights, at::kFloat, device);
+  inputs.row = tensor_of(rows, at::kLong, device);
   return inputs;
 }
 
@@ -45,6 +47,12 @@ TokenLoss pack_loss(const Llama& model, const PackInputs& inputs, const ForwardO
   const at::Tensor hidden = model.hidden(inputs.ids, inputs.rows, options);
   return weighted_cross_entropy(hidden.index_select(0, inputs.positions), model.weights().lm_head(),
                                 inputs.targets, inputs.weights / total_weight);
+}
+
+at::Tensor pack_nll(const Llama& model, const PackInputs& inputs, const ForwardOptions& options) {
+  const at::Tensor hidden = model.hidden(inputs.ids, inputs.rows, options);
+  return token_nll(hidden.index_select(0, inputs.positions), model.weights().lm_head(),
+                   inputs.targets);
 }
 
 }  // namespace reflect

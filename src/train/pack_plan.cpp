@@ -7,18 +7,41 @@
 
 namespace reflect {
 
+PackPlan::PackPlan(std::vector<std::int64_t> lengths, PackOptions options)
+    : lengths_(std::move(lengths)), options_(options) {
+  const auto rows = static_cast<std::ptrdiff_t>(options_.rows_per_item);
+  for (auto row = lengths_.begin(); row != lengths_.end(); row += rows)
+    items_.push_back(std::accumulate(row, row + rows, std::int64_t{0}));
+}
+
+std::int64_t PackPlan::longest() const {
+  return items_.empty() ? 0 : *std::ranges::max_element(items_);
+}
+
+Batch PackPlan::rows_of(const Batch& items) const {
+  if (options_.rows_per_item == 1) return items;
+  Batch rows{{}, {0}};
+  for (const std::int64_t item : items.row_index)
+    for (std::int64_t i = 0; i < options_.rows_per_item; ++i) {
+      rows.row_index.push_back(item * options_.rows_per_item + i);
+      rows.offsets.push_back(rows.offsets.back() +
+                             lengths_[static_cast<std::size_t>(rows.row_index.back())]);
+    }
+  return rows;
+}
+
 std::vector<Batch> PackPlan::epoch(std::int64_t epoch) const {
   const auto key = static_cast<std::uint64_t>(epoch);
-  const auto rows = static_cast<std::int64_t>(lengths_.size());
-  std::vector<std::int64_t> order(lengths_.size());
+  const auto rows = static_cast<std::int64_t>(items_.size());
+  std::vector<std::int64_t> order(items_.size());
   std::iota(order.begin(), order.end(), 0);
   if (options_.shuffle) Random(options_.seed, "order of rows", {key}).shuffle(order);
   std::vector<Batch> packs;
   for (std::int64_t begin = 0; begin < rows; begin += options_.window) {
     const std::int64_t end = std::min(rows, begin + options_.window);
     const std::vector<std::int64_t> window(order.begin() + begin, order.begin() + end);
-    for (Batch& batch : pack(lengths_, window, options_.capacity))
-      packs.push_back(std::move(batch));
+    for (const Batch& items : pack(items_, window, options_.capacity))
+      packs.push_back(rows_of(items));
   }
   // Packs come in the order of their first row, so those with many short rows come early: mix them.
   if (options_.shuffle) Random(options_.seed, "order of packs", {key}).shuffle(packs);

@@ -6,6 +6,7 @@
 #include <iostream>
 
 #include "explain.h"
+#include "preference_data.h"
 #include "preflight.h"
 #include "reflect/base/config.h"
 #include "reflect/train/trainer.h"
@@ -40,6 +41,12 @@ void check(const TrainConfig& config) {
           "is for a frozen base; it needs --method lora");
   require(config.base.storage == "dtype" || config.recompute != "none", "recompute",
           "none keeps all weights for the backward pass, which undoes --base.storage; use block");
+  require(config.loss.kind == "sft" || config.method == "lora", "loss.kind",
+          "dpo needs --method lora: its reference is the model without the adapter");
+  require(config.loss.kind == "sft" || config.loss.preset == "auto" || config.loss.preset == "all",
+          "loss.preset", "is all with --loss.kind dpo: every token of a response counts");
+  require(config.loss.dpo.beta > 0, "loss.dpo.beta", "must be above 0");
+  require(config.loss.dpo.sft_weight >= 0, "loss.dpo.sft_weight", "must not be negative");
   require(config.adapter.empty() || config.method == "lora", "adapter", "needs --method lora");
   require(config.adapter.empty() || is_default(config.lora), "lora.*",
           "cannot be set beside --adapter, which brings its own shape");
@@ -55,19 +62,32 @@ std::int64_t max_seq_length_of(const TrainConfig& config) {
 }
 
 PackPlan plan_of(const TrainConfig& config, const TrainingData& data) {
-  const std::int64_t longest = std::ranges::max(data.lengths());
-  const std::int64_t capacity =
-      config.packing.capacity > 0 ? config.packing.capacity : max_seq_length_of(config);
-  if (capacity < longest)
+  const std::int64_t rows_per_item = config.loss.kind == "dpo" ? 2 : 1;
+  const std::int64_t capacity = config.packing.capacity > 0
+                                    ? config.packing.capacity
+                                    : rows_per_item * max_seq_length_of(config);
+  PackPlan plan(data.lengths(), {.capacity = capacity,
+                                 .window = config.packing.window,
+                                 .rows_per_item = rows_per_item,
+                                 .shuffle = config.order == "shuffle",
+                                 .seed = static_cast<std::uint64_t>(config.runtime.seed)});
+  if (capacity < plan.longest())
     fail_usage("train",
-               "--packing.capacity {} is less than the longest row's {} tokens; raise it "
+               "--packing.capacity {} is less than the longest {}'s {} tokens; raise it "
                "or lower --max_seq_length",
-               capacity, longest);
-  return {data.lengths(),
-          {.capacity = capacity,
-           .window = config.packing.window,
-           .shuffle = config.order == "shuffle",
-           .seed = static_cast<std::uint64_t>(config.runtime.seed)}};
+               capacity, rows_per_item == 2 ? "pair" : "row", plan.longest());
+  return plan;
+}
+
+TrainingData read_data(const TrainConfig& config, const ChatTemplate& chat,
+                       const Tokenizer& tokenizer) {
+  const TrainingDataOptions options{.files = config.train,
+                                    .preset = config.loss.preset,
+                                    .lora = config.method == "lora",
+                                    .max_seq_length = max_seq_length_of(config),
+                                    .keep_records = config.explain > 0};
+  return config.loss.kind == "dpo" ? load_preference_data(options, chat, tokenizer)
+                                   : load_training_data(options, chat, tokenizer);
 }
 
 TunedModelOptions model_options(const TrainConfig& config) {
@@ -87,6 +107,7 @@ TrainerConfig trainer_config(const TrainConfig& config, const RunLength& length,
           .packs_per_step = config.gradient_accumulation_steps,
           .optimizer = config.optimizer,
           .schedule = config.schedule,
+          .preference = config.loss.kind == "dpo" ? std::optional(config.loss.dpo) : std::nullopt,
           .clip = config.clip,
           .max_skipped_steps = config.max_skipped_steps,
           .save_every = config.save_every,
@@ -127,12 +148,7 @@ ExitCode train(const TrainConfig& config) {
   const Runtime runtime = start_runtime(config.runtime);
   const auto tokenizer = load_tokenizer(config.model);
   const ChatTemplate chat = ChatTemplate::choose(config.chat_template, config.model);
-  const TrainingData data = load_training_data({.files = config.train,
-                                                .preset = config.loss.preset,
-                                                .lora = config.method == "lora",
-                                                .max_seq_length = max_seq_length_of(config),
-                                                .keep_records = config.explain > 0},
-                                               chat, *tokenizer);
+  const TrainingData data = read_data(config, chat, *tokenizer);
   check_examples(data.examples, chat, *tokenizer);
   const PackPlan plan = plan_of(config, data);
   if (config.explain > 0) {

@@ -1,5 +1,6 @@
 #include "reflect/train/trainer.h"
 
+#include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 #include <sys/resource.h>
 
@@ -36,6 +37,15 @@ Json by_span(const LossSums& sums) {
   return result;
 }
 
+Json json_of(const PreferenceSums& sums) {
+  const auto pairs = static_cast<double>(sums.pairs);
+  return {{"pairs", sums.pairs},
+          {"chosen_reward", sums.chosen_reward / pairs},
+          {"rejected_reward", sums.rejected_reward / pairs},
+          {"margin", (sums.chosen_reward - sums.rejected_reward) / pairs},
+          {"accuracy", static_cast<double>(sums.right) / pairs}};
+}
+
 }  // namespace
 
 void LossSums::add(const PackInputs& inputs, const at::Tensor& nll_of_target) {
@@ -50,6 +60,14 @@ void LossSums::add(const PackInputs& inputs, const at::Tensor& nll_of_target) {
     nll[type] += nll_data[i];
     ++tokens[type];
   }
+}
+
+void PreferenceSums::add(const PreferenceLoss& pack) {
+  loss += pack.sum.item<double>();
+  chosen_reward += pack.chosen_reward.sum().item<double>();
+  rejected_reward += pack.rejected_reward.sum().item<double>();
+  pairs += pack.chosen_reward.numel();
+  right += (pack.chosen_reward > pack.rejected_reward).sum().item<std::int64_t>();
 }
 
 std::int64_t LossSums::trained_tokens() const {
@@ -113,20 +131,21 @@ std::vector<Batch> Trainer::next_packs() {
 StepReport Trainer::train_step(std::span<const Batch> packs) {
   StepReport report;
   std::vector<PackInputs> inputs;
-  double total_weight = 0;
+  StepTotals totals;
   for (const Batch& pack : packs) {
     inputs.push_back(pack_inputs(examples_, pack, model_.llama().runtime().device));
-    total_weight += inputs.back().weight;
+    totals.weight += inputs.back().weight;
+    if (config_.preference) totals.preference.add(inputs.back());
     report.tokens += pack.tokens();
   }
   ParameterBuffer& parameters = model_.parameters();
   parameters.zero_gradients();
   for (std::size_t i = 0; i < inputs.size(); ++i)
-    forward_backward(inputs[i], i, total_weight, report.loss);
+    forward_backward(inputs[i], i, totals, report.loss);
   report.gradient_norm = parameters.gradient_norm();
   report.learning_rate =
       config_.optimizer.lr * schedule_factor(config_.schedule, state_.step, config_.length.steps);
-  report.skipped = !std::isfinite(report.gradient_norm) || !std::isfinite(report.loss.weighted);
+  report.skipped = !std::isfinite(report.gradient_norm) || !std::isfinite(report.loss.mean());
   if (!report.skipped) {
     if (config_.clip > 0) parameters.clip_gradients(report.gradient_norm, config_.clip);
     optimizer_.step(report.learning_rate);
@@ -139,15 +158,34 @@ StepReport Trainer::train_step(std::span<const Batch> packs) {
   return report;
 }
 
-void Trainer::forward_backward(const PackInputs& inputs, std::size_t index, double total_weight,
-                               LossSums& sums) {
+void Trainer::forward_backward(const PackInputs& inputs, std::size_t index,
+                               const StepTotals& totals, LossSums& sums) {
   const std::uint64_t dropout_key =
       random_key(config_.seed, "dropout", {static_cast<std::uint64_t>(state_.step), index});
-  const TokenLoss loss =
-      pack_loss(model_.llama(), inputs, model_.forward_options(dropout_key), total_weight);
-  loss.sum.backward();
+  const ForwardOptions options = model_.forward_options(dropout_key);
+  if (config_.preference) {
+    preference_step(inputs, options, totals, sums).backward();
+  } else {
+    const TokenLoss loss = pack_loss(model_.llama(), inputs, options, totals.weight);
+    loss.sum.backward();
+    sums.add(inputs, loss.nll);
+  }
   model_.parameters().collect_gradients();
-  sums.add(inputs, loss.nll);
+}
+
+at::Tensor Trainer::preference_step(const PackInputs& inputs, const ForwardOptions& options,
+                                    const StepTotals& totals, LossSums& sums) {
+  at::Tensor reference;
+  {
+    const at::NoGradGuard no_grad;
+    reference = pack_nll(model_.llama(), inputs, model_.reference_options());
+  }
+  const at::Tensor nll = pack_nll(model_.llama(), inputs, options);
+  const PreferenceLoss loss =
+      preference_loss(nll, reference, inputs, *config_.preference, totals.preference);
+  sums.add(inputs, nll.detach());
+  sums.preference.add(loss);
+  return loss.sum;
 }
 
 void Trainer::note_skipped(const StepReport& report, const std::vector<Batch>& packs) {
@@ -172,18 +210,20 @@ void Trainer::save() {
 
 void Trainer::log(const StepReport& report, double seconds) {
   const double rate = static_cast<double>(report.tokens) / seconds;
-  metrics_->write({{"step", state_.step},
-                   {"loss", report.loss.mean()},
-                   {"loss_by_span", by_span(report.loss)},
-                   {"lr", report.learning_rate},
-                   {"grad_norm", report.gradient_norm},
-                   {"skipped", report.skipped},
-                   {"tokens", state_.tokens},
-                   {"trained_tokens", state_.trained_tokens},
-                   {"tokens_per_second", rate},
-                   {"seconds", seconds},
-                   {"epoch", state_.position.epoch},
-                   {"peak_rss_mib", peak_rss_mib()}});
+  Json line = {{"step", state_.step},
+               {"loss", report.loss.mean()},
+               {"loss_by_span", by_span(report.loss)},
+               {"lr", report.learning_rate},
+               {"grad_norm", report.gradient_norm},
+               {"skipped", report.skipped},
+               {"tokens", state_.tokens},
+               {"trained_tokens", state_.trained_tokens},
+               {"tokens_per_second", rate},
+               {"seconds", seconds},
+               {"epoch", state_.position.epoch},
+               {"peak_rss_mib", peak_rss_mib()}};
+  if (config_.preference) line["preference"] = json_of(report.loss.preference);
+  metrics_->write(line);
   progress_->update(state_.tokens - tokens_at_start_,
                     fmt::format("step {}/{}, loss {:.4f}", state_.step, config_.length.steps,
                                 report.loss.mean()));

@@ -99,6 +99,15 @@ void tokenize(std::vector<Record>& records, const ExampleOptions& options, const
   records = std::move(kept);
 }
 
+}  // namespace
+
+std::vector<std::int64_t> TrainingData::lengths() const {
+  std::vector<std::int64_t> result;
+  for (const Example& example : examples)
+    result.push_back(static_cast<std::int64_t>(example.size()));
+  return result;
+}
+
 std::string hash_of(const std::vector<Example>& examples) {
   std::string digests;
   const auto add = [&](const auto& values) {
@@ -112,13 +121,11 @@ std::string hash_of(const std::vector<Example>& examples) {
   return content_hash(digests);
 }
 
-}  // namespace
-
-std::vector<std::int64_t> TrainingData::lengths() const {
-  std::vector<std::int64_t> result;
-  for (const Example& example : examples)
-    result.push_back(static_cast<std::int64_t>(example.size()));
-  return result;
+void require_examples(const TrainingData& data) {
+  if (!data.examples.empty()) return;
+  std::string reasons;
+  for (const auto& [reason, count] : data.dropped) reasons += fmt::format(" {} {}", count, reason);
+  fail("train", "none of {} rows can be trained on:{}", data.rows, reasons);
 }
 
 TrainingData load_training_data(const TrainingDataOptions& options, const ChatTemplate& chat,
@@ -131,12 +138,7 @@ TrainingData load_training_data(const TrainingDataOptions& options, const ChatTe
   tokenize(records, {options.max_seq_length, SpanWeights::preset(data.preset)}, chat, tokenizer,
            data);
   if (options.keep_records) data.records = std::move(records);
-  if (data.examples.empty()) {
-    std::string reasons;
-    for (const auto& [reason, count] : data.dropped)
-      reasons += fmt::format(" {} {}", count, reason);
-    fail("train", "none of {} rows can be trained on:{}", data.rows, reasons);
-  }
+  require_examples(data);
   data.hash = hash_of(data.examples);
   return data;
 }

@@ -43,6 +43,8 @@ TunedModel::TunedModel(const TunedModelOptions& options, const Runtime& runtime)
   if (options.lora) {
     adapter_ = options.initial_adapter.empty() ? Adapter::fresh(config, options.lora_config, seed)
                                                : read_adapter(options.initial_adapter, config);
+    if (!options.initial_adapter.empty())
+      initial_adapter_ = read_adapter(options.initial_adapter, config);
     parameters_ = std::make_unique<ParameterBuffer>(adapter_->named(), at::kFloat);
     llama_ = std::make_unique<Llama>(config, load_weights(folder_, config, runtime, options.base),
                                      runtime);
@@ -65,6 +67,10 @@ ForwardOptions TunedModel::forward_options(std::uint64_t dropout_key) {
 ForwardOptions TunedModel::forward_options() {
   if (adapter_) adapter_->dropout.reset();
   return {.adapter = adapter_ ? &*adapter_ : nullptr, .recompute = recompute_};
+}
+
+ForwardOptions TunedModel::reference_options() const {
+  return {.adapter = initial_adapter_ ? &*initial_adapter_ : nullptr};
 }
 
 void TunedModel::write(const std::string& folder, at::ScalarType dtype) const {

@@ -17,4 +17,9 @@ struct TokenLoss {
 TokenLoss weighted_cross_entropy(const at::Tensor& hidden, const at::Tensor& lm_head,
                                  const at::Tensor& targets, const at::Tensor& weights);
 
+// -log p [N] (fp32) of each target, differentiable, for losses that are not a sum known beforehand.
+// The logits are computed again in the backward pass.
+at::Tensor token_nll(const at::Tensor& hidden, const at::Tensor& lm_head,
+                     const at::Tensor& targets);
+
 }  // namespace reflect

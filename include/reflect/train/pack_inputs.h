@@ -15,6 +15,7 @@ struct PackInputs {
   at::Tensor positions;                // [N] int64: hidden states that predict a trained token
   at::Tensor targets;                  // [N] int64
   at::Tensor weights;                  // [N] fp32, all above 0
+  at::Tensor row;                      // [N] int64: row of the pack, from 0
   std::vector<std::int8_t> span_type;  // [N] SpanType of the target
   double weight = 0;                   // sum of weights
 };
@@ -25,5 +26,8 @@ PackInputs pack_inputs(const std::vector<Example>& examples, const Batch& batch,
 // The loss of one pack with its weights divided by `total_weight`.
 TokenLoss pack_loss(const Llama& model, const PackInputs& inputs, const ForwardOptions& options,
                     double total_weight);
+
+// -log p [N] (fp32, differentiable) of the pack's targets.
+at::Tensor pack_nll(const Llama& model, const PackInputs& inputs, const ForwardOptions& options);
 
 }  // namespace reflect

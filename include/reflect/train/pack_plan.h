@@ -21,23 +21,28 @@ struct PackingConfig {
 struct PackOptions {
   std::int64_t capacity = 4096;
   std::int64_t window = 1024;
-  bool shuffle = true;  // else rows come in the order of the input
+  std::int64_t rows_per_item = 1;  // consecutive rows that stay together: 2 for pairs
+  bool shuffle = true;             // else rows come in the order of the input
   std::uint64_t seed = 0;
 };
 
 class PackPlan {
  public:
   // `lengths` of all rows in tokens.
-  PackPlan(std::vector<std::int64_t> lengths, PackOptions options)
-      : lengths_(std::move(lengths)), options_(options) {}
+  PackPlan(std::vector<std::int64_t> lengths, PackOptions options);
 
-  // The packs of one epoch. Rows are shuffled by a key of (seed, epoch); then each window of
-  // consecutive rows is packed on its own, so that an order of the input (a curriculum) survives.
+  // The packs of one epoch. Rows (or items of several) are shuffled by a key of (seed, epoch); then
+  // each window of consecutive rows is packed on its own, so that an order of the input (a
+  // curriculum) survives.
   std::vector<Batch> epoch(std::int64_t epoch) const;
   const PackOptions& options() const { return options_; }
+  std::int64_t longest() const;  // tokens of the longest item
 
  private:
-  std::vector<std::int64_t> lengths_;
+  Batch rows_of(const Batch& items) const;
+
+  std::vector<std::int64_t> lengths_;  // of rows
+  std::vector<std::int64_t> items_;    // lengths of items
   PackOptions options_;
 };
 

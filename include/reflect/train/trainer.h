@@ -15,6 +15,7 @@
 #include "reflect/train/optimizer.h"
 #include "reflect/train/pack_inputs.h"
 #include "reflect/train/pack_plan.h"
+#include "reflect/train/preference.h"
 #include "reflect/train/schedule.h"
 #include "reflect/train/tuned_model.h"
 
@@ -26,6 +27,7 @@ struct TrainerConfig {
   std::int64_t packs_per_step = 1;
   OptimizerConfig optimizer;
   ScheduleConfig schedule;
+  std::optional<PreferenceConfig> preference;  // rows are pairs
   double clip = 1;
   std::int64_t max_skipped_steps = 5;
   std::int64_t save_every = 0;
@@ -35,6 +37,20 @@ struct TrainerConfig {
   nlohmann::ordered_json identity;  // what a checkpoint must agree on to be resumed
 };
 
+// What a step's losses are divided by, over all its packs.
+struct StepTotals {
+  double weight = 0;  // of trained tokens
+  PreferenceTotals preference;
+};
+
+// Sums over pairs of rows.
+struct PreferenceSums {
+  double loss = 0;  // of the step: divided by its totals
+  double chosen_reward = 0, rejected_reward = 0;
+  std::int64_t pairs = 0, right = 0;  // right: the chosen response has the larger reward
+  void add(const PreferenceLoss& loss);
+};
+
 // Sums over trained tokens, by span type.
 struct LossSums {
   double weighted = 0;  // sum of weight * nll
@@ -42,7 +58,8 @@ struct LossSums {
   std::array<double, 7> nll = {};           // by SpanType; last: end of turn and earlier turns
   std::array<std::int64_t, 7> tokens = {};  // likewise
   void add(const PackInputs& inputs, const at::Tensor& nll_of_target);
-  double mean() const { return weighted / weight; }
+  PreferenceSums preference;  // where rows are pairs
+  double mean() const { return preference.pairs > 0 ? preference.loss : weighted / weight; }
   std::int64_t trained_tokens() const;
 };
 
@@ -76,8 +93,10 @@ class Trainer {
 
  private:
   std::vector<Batch> next_packs();
-  void forward_backward(const PackInputs& inputs, std::size_t index, double total_weight,
+  void forward_backward(const PackInputs& inputs, std::size_t index, const StepTotals& totals,
                         LossSums& sums);
+  at::Tensor preference_step(const PackInputs& inputs, const ForwardOptions& options,
+                             const StepTotals& totals, LossSums& sums);
   void note_skipped(const StepReport& report, const std::vector<Batch>& packs);
   void log(const StepReport& report, double seconds);
 

@@ -9,16 +9,22 @@
 #include "reflect/data/batch.h"
 #include "reflect/data/chat.h"
 #include "reflect/data/tokenizer.h"
+#include "reflect/train/preference_config.h"
 
 namespace reflect {
 
 struct LossConfig {
+  std::string kind = "sft";
   std::string preset = "auto";
+  PreferenceConfig dpo;
   void visit(auto& v) {
+    v("kind", kind, "sft: responses; dpo: pairs of a chosen and a rejected response.",
+      {"sft", "dpo"});
     v("preset", preset,
       "Weights by span type: mask_error (errors 0), glaive (2 from the first reflection on), "
       "output_only, all; auto: mask_error for lora and wherever rows have error spans, else all.",
       {"auto", "mask_error", "all", "glaive", "output_only"});
+    v("dpo", dpo, "");
   }
 };
 
@@ -51,6 +57,12 @@ struct TrainingData {
 // would mask nothing: more than 5 % of the reflective rows have no error span.
 TrainingData load_training_data(const TrainingDataOptions& options, const ChatTemplate& chat,
                                 const Tokenizer& tokenizer);
+
+// Throws Error with the reasons where no row is left.
+void require_examples(const TrainingData& data);
+
+// Of all ids and weights, in order.
+std::string hash_of(const std::vector<Example>& examples);
 
 // Refuses rows that would teach something broken: a doubled BOS, or no trained end-of-turn token.
 // Throws Error that names the row.

@@ -31,6 +31,9 @@ class TunedModel {
   // Of the adapter, with the dropout of the training step that `dropout_key` names.
   ForwardOptions forward_options(std::uint64_t dropout_key);
   ForwardOptions forward_options();  // without dropout
+  // Of the model that training started from: the base without the adapter, or with the adapter that
+  // it went on from.
+  ForwardOptions reference_options() const;
 
   // Writes what was trained into `folder`: adapter_config.json and adapter_model.safetensors
   // (fp32), or model.safetensors in `dtype` with config.json and the tokenizer's files, as Hugging
@@ -44,6 +47,7 @@ class TunedModel {
   Recompute recompute_;
   std::unique_ptr<Llama> llama_;
   std::optional<Adapter> adapter_;
+  std::optional<Adapter> initial_adapter_;  // as it was read
   std::unique_ptr<ParameterBuffer> parameters_;
 };
 
