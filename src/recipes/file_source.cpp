@@ -1,7 +1,7 @@
 #include <algorithm>
 
+#include "recipes/solution.h"
 #include "recipes/source.h"
-#include "recipes/text_pieces.h"
 #include "reflect/base/error.h"
 #include "reflect/base/hash.h"
 #include "reflect/tasks/checker.h"
@@ -23,28 +23,6 @@ Record problem_of(const std::string& prompt, const std::string& answer) {
   problem.answer = answer;
   problem.id = content_id(problem);
   return problem;
-}
-
-bool is_answer_line(std::string_view line) {
-  return line.starts_with("####") || line.starts_with("A:");
-}
-
-std::vector<std::string> steps_of(const std::string& solution) {
-  const std::string text = without_annotations(solution);
-  std::vector<std::string> steps;
-  for (const TextPiece& line : lines_in(text)) {
-    if (!is_answer_line(line.in(text))) steps.emplace_back(line.in(text));
-  }
-  return steps;
-}
-
-Solution solution_of(std::string source, const std::string& text) {
-  Solution solution;
-  solution.source = std::move(source);
-  solution.reply = text;
-  solution.steps = steps_of(text);
-  solution.output = extract_final_answer(text).value_or("");
-  return solution;
 }
 
 SourceTask gsm8k_task(const Json& row, const std::string& where) {
@@ -88,6 +66,11 @@ std::vector<std::string> words_in(std::string_view text) {
     at = text.find_first_not_of(kWhiteSpace, end);
   }
   return words;
+}
+
+// The text without regard to white space.
+std::string words_text(std::string_view text) {
+  return fmt::format("{}", fmt::join(words_in(text), " "));
 }
 
 // Whether `target` is the words of `input` in order.
@@ -134,9 +117,7 @@ SourceTask recorded_task(const Json& row, const std::string& where) {
     task.gold_steps = steps_of(*worked);
   }
   if (!task.problem.response.empty()) {
-    task.solutions.push_back(solution_of("recorded", task.problem.response));
-    const Trace trace = parse_trace(task.problem.response);
-    if (trace.ok()) task.solutions.back().output = trace.output;
+    task.solutions.push_back(solution_of_reply("recorded", task.problem.response));
     task.problem.response.clear();
     task.problem.spans.clear();
   }
@@ -154,8 +135,20 @@ SourceTask task_of(const Json& row, const std::string& where) {
 }
 
 bool in_training_part(std::string_view prompt, double fraction) {
-  const std::string text = fmt::format("{}", fmt::join(words_in(prompt), " "));
-  return static_cast<double>(content_hash64("split " + text) >> 11) * 0x1p-53 < fraction;
+  return static_cast<double>(content_hash64("split " + words_text(prompt)) >> 11) * 0x1p-53 <
+         fraction;
+}
+
+// A row that cannot be read is in the first part.
+std::optional<SourceTask> ShardSource::next() {
+  while (auto task = source_->next()) {
+    const bool readable = !task->problem.messages.empty();
+    const std::uint64_t hash =
+        readable ? content_hash64("shard " + words_text(task->problem.prompt())) : 0;
+    const auto part = static_cast<std::int64_t>(hash % static_cast<std::uint64_t>(shard_.count));
+    if (part == shard_.index) return task;
+  }
+  return std::nullopt;
 }
 
 std::optional<SourceTask> FileSource::next() {

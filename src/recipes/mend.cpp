@@ -3,7 +3,10 @@
 #include <algorithm>
 #include <set>
 
+#include "recipes/program_steps.h"
+#include "recipes/solution.h"
 #include "reflect/base/error.h"
+#include "reflect/base/white_space.h"
 #include "reflect/tasks/rational.h"
 
 namespace reflect {
@@ -62,7 +65,9 @@ std::string wording_of(const MendStep& step, const TraceRow& row, Random& random
   const char* use = !mistake.step                 ? "whole_attempt"
                     : mistake.right_value.empty() ? "step_known"
                                                   : "value_known";
-  const std::vector<TextTemplate>& variants = step.reflections.at(use);
+  const auto found = step.reflections.find(use);
+  if (found == step.reflections.end()) return "";
+  const std::vector<TextTemplate>& variants = found->second;
   return variants[random.below(variants.size())].fill({{"left", mistake.left},
                                                        {"right_value", mistake.right_value},
                                                        {"wrong_value", mistake.wrong_value},
@@ -85,8 +90,52 @@ std::string kind_of(const MistakePlace& mistake) {
   return mistake.proof == Proof::kExecuted ? "wrong_equation" : "marked_step";
 }
 
-void finish(TraceRow& row, TraceBuilder& trace) {
-  trace.output(*row.task->problem.answer);
+// What follows a mistake.
+struct Repair {
+  std::string reflection;
+  std::string correction;  // empty: there is no way on
+  std::string rest;        // lines, each with its end
+  std::string output;
+};
+
+void set_lines(Repair& repair, const std::vector<std::string>& correction,
+               const std::vector<std::string>& rest) {
+  repair.correction = lines_from(correction, 0, correction.size());
+  if (!repair.correction.empty()) repair.correction.pop_back();
+  repair.rest = lines_from(rest, 0, rest.size());
+}
+
+// As the step's texts say; what they leave open comes from wordings and the problem's own solution.
+Repair repair_of(const MendStep& step, const Recipe& recipe, const TraceRow& row,
+                 const std::vector<std::string>& sound, Random& random) {
+  const RowFields fields(recipe, row);
+  Repair repair;
+  repair.reflection = trimmed(fields.fill(step.reflection));
+  repair.output = trimmed(fields.fill(step.output));
+  if (repair.reflection.empty()) repair.reflection = wording_of(step, row, random);
+  if (repair.output.empty()) repair.output = row.task->problem.answer.value_or("");
+  const std::string continuation(trimmed(fields.fill(step.continuation)));
+  const std::vector<std::string>& gold = row.task->gold_steps;
+  if (!continuation.empty()) {
+    std::vector<std::string> lines = steps_of(continuation);
+    if (lines.empty()) return repair;
+    set_lines(repair, {lines.front()}, {lines.begin() + 1, lines.end()});
+  } else if (row.task->program) {
+    const std::string& wrong = row.solution.steps.at(row.mistake->step.value_or(0));
+    ProgramContinuation program = continue_program(*row.task, sound, wrong);
+    set_lines(repair, program.repair, program.rest);
+  } else if (!gold.empty()) {
+    const std::size_t open = first_open_step(gold, sound);
+    const auto repaired =
+        gold.begin() + static_cast<long>(end_of_repair(gold, open, row.mistake->right_value));
+    set_lines(repair, {gold.begin() + static_cast<long>(open), repaired}, {repaired, gold.end()});
+  }
+  return repair;
+}
+
+void finish(TraceRow& row, TraceBuilder& trace, const std::string& output) {
+  if (trimmed(output).empty()) return row.reject("no_final_answer");
+  trace.output(output);
   row.response = trace.text();
   row.spans = trace.spans();
 }
@@ -101,18 +150,21 @@ std::vector<std::string> mend_fields() {
   return {"left", "right_value", "wrong_value", "wrong_answer"};
 }
 
-void mend(const MendStep& step, TraceRow& row, Random random) {
+void mend(const MendStep& step, const Recipe& recipe, TraceRow& row, Random random) {
   if (row.right_at_once) return write_plain(row);
   if (!row.mistake) fail("recipe", "the step mend comes before the step locate");
-  const std::vector<std::string>& gold = row.task->gold_steps;
   const std::vector<std::string>& steps = row.solution.steps;
-  if (gold.empty()) return row.reject("no_continuation");
-  if (holds_tag(steps) || holds_tag(gold)) return row.reject("tag_in_text");
-
-  const MistakePlace& mistake = *row.mistake;
+  if (steps.empty()) return row.reject("no_steps");
+  const MistakePlace mistake = *row.mistake;
   const std::size_t first = mistake.step.value_or(0);
   const std::size_t after = mistake.step ? first + 1 : steps.size();
   const std::vector<std::string> sound(steps.begin(), steps.begin() + static_cast<long>(first));
+  const Repair repair = repair_of(step, recipe, row, sound, random);
+  if (repair.correction.empty()) return row.reject("no_continuation");
+  if (repair.reflection.empty()) return row.reject("no_reflection");
+  if (holds_tag(steps) || holds_tag({repair.reflection, repair.correction, repair.rest})) {
+    return row.reject("tag_in_text");
+  }
   std::string error = lines_from(steps, first, after);
   error.pop_back();
   if (!mistake.step) error += fmt::format("\nSo the answer is {}.", row.solution.output);
@@ -121,16 +173,12 @@ void mend(const MendStep& step, TraceRow& row, Random random) {
   trace.thinking(lines_from(sound, 0, sound.size()));
   trace.error(error, 1, mistake.proof);
   trace.thinking("\n");
-  trace.reflection(wording_of(step, row, random), 1);
+  trace.reflection(repair.reflection, 1);
   trace.thinking("\n");
-  const std::size_t open = first_open_step(gold, sound);
-  const std::size_t repaired = end_of_repair(gold, open, mistake.right_value);
-  std::string correction = lines_from(gold, open, repaired);
-  correction.pop_back();
-  trace.correction(correction, 1);
+  trace.correction(repair.correction, 1);
   trace.thinking("\n");
-  trace.thinking(lines_from(gold, repaired, gold.size()));
-  finish(row, trace);
+  trace.thinking(repair.rest);
+  finish(row, trace, repair.output);
 
   row.errors.push_back({1, kind_of(mistake), mistake.proof, mistake.step});
 }
@@ -142,7 +190,7 @@ void write_plain(TraceRow& row) {
   if (holds_tag(steps)) return row.reject("tag_in_text");
   TraceBuilder trace;
   trace.thinking(lines_from(steps, 0, steps.size()));
-  finish(row, trace);
+  finish(row, trace, row.task->problem.answer.value_or(row.solution.output));
 }
 
 }  // namespace reflect

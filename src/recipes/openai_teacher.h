@@ -21,7 +21,7 @@ class OpenAiTeacher : public Teacher {
   std::vector<FinishedRequest> take(std::chrono::milliseconds wait) override;
 
   // Tries by reason, oddities of replies by name, and how often fewer requests were sent at once.
-  std::map<std::string, std::int64_t> counts() const;
+  std::map<std::string, std::int64_t> counts() const override;
 
  private:
   struct Asked {

@@ -4,9 +4,7 @@
 #include <filesystem>
 #include <optional>
 
-#include "recipes/corruption.h"
-#include "recipes/inject.h"
-#include "recipes/mend.h"
+#include "recipes/recipe_check.h"
 #include "recipes/recipe_yaml.h"
 #include "reflect/base/file.h"
 #include "reflect/base/hash.h"
@@ -19,22 +17,23 @@ namespace fs = std::filesystem;
 std::vector<std::string> step_kinds() {
   std::vector<std::string> kinds;
   [&]<std::size_t... J>(std::index_sequence<J...>) {
-    (kinds.emplace_back(std::variant_alternative_t<J, RecipeStep>::kKind), ...);
+    (kinds.emplace_back(std::variant_alternative_t<J, StepSettings>::kKind), ...);
   }
-  (std::make_index_sequence<std::variant_size_v<RecipeStep>>{});
+  (std::make_index_sequence<std::variant_size_v<StepSettings>>{});
   return kinds;
 }
 
 // A step's settings over its defaults, by the kind that the file names.
-RecipeStep step_named(const std::string& kind, std::size_t line_of_kind, const std::string& path) {
-  std::optional<RecipeStep> step;
+StepSettings step_named(const std::string& kind, std::size_t line_of_kind,
+                        const std::string& path) {
+  std::optional<StepSettings> step;
   [&]<std::size_t... J>(std::index_sequence<J...>) {
     const auto try_kind = [&]<class Step>(Step empty) {
       if (kind == Step::kKind) step = std::move(empty);
     };
-    (try_kind(std::variant_alternative_t<J, RecipeStep>{}), ...);
+    (try_kind(std::variant_alternative_t<J, StepSettings>{}), ...);
   }
-  (std::make_index_sequence<std::variant_size_v<RecipeStep>>{});
+  (std::make_index_sequence<std::variant_size_v<StepSettings>>{});
   if (step) return *step;
   const std::string nearest = nearest_name(kind, step_kinds());
   std::string all;
@@ -70,74 +69,11 @@ void apply_setting(Recipe& recipe, const std::string& name, const std::string& t
   SettingVisitor visitor(name, text);
   recipe.visit(visitor);
   for (RecipeStep& step : recipe.steps) {
-    std::visit([&](auto& each) { each.visit(visitor); }, step);
+    std::visit([&](auto& each) { each.visit(visitor); }, step.settings);
   }
   if (!visitor.found()) {
     fail_usage("recipe", "--set.{}: no step of the recipe {} has this setting", name, recipe.name);
   }
-}
-
-// What a step does with its wordings.
-struct WordingUse {
-  std::vector<std::string> known;
-  std::vector<std::string> needed;
-  std::vector<std::string> fields;
-};
-
-std::optional<std::string> problem_with_wordings(const Wordings& wordings, const WordingUse& use) {
-  for (const auto& [key, variants] : wordings) {
-    if (std::ranges::find(use.known, key) == use.known.end()) {
-      const std::string nearest = nearest_name(key, use.known);
-      return fmt::format("reflections has no use for \"{}\"{}", key,
-                         nearest.empty() ? "" : "; did you mean \"" + nearest + "\"?");
-    }
-    for (const TextTemplate& variant : variants) {
-      for (const std::string_view field : variant.fields()) {
-        if (std::ranges::find(use.fields, field) != use.fields.end()) continue;
-        return fmt::format("reflections.{}: nothing is known for {{{{{}}}}}; known: {}", key, field,
-                           fmt::join(use.fields, ", "));
-      }
-    }
-  }
-  for (const std::string& key : use.needed) {
-    if (!wordings.contains(key)) return fmt::format("reflections.{} is missing", key);
-  }
-  return std::nullopt;
-}
-
-std::optional<std::string> problem_with(const DrawStep& step) {
-  if (step.clean_fraction >= 0 && step.clean_fraction <= 1) return std::nullopt;
-  return fmt::format("clean_fraction {} is not from 0 to 1", step.clean_fraction);
-}
-
-std::optional<std::string> problem_with(const CorruptStep& step) {
-  if (step.q < 0 || step.q >= 1) return fmt::format("q {} is not in [0, 1)", step.q);
-  if (step.clean_fraction < 0 || step.clean_fraction > 1) {
-    return fmt::format("clean_fraction {} is not from 0 to 1", step.clean_fraction);
-  }
-  if (shares_of(step.notice_after).empty()) {
-    return fmt::format("notice_after [{}] needs weights of 0 or more that are not all 0",
-                       fmt::join(step.notice_after, ", "));
-  }
-  for (const std::string& kind : step.kinds) {
-    if (error_kind_named(kind)) continue;
-    return fmt::format("kinds: \"{}\" is none; known: {}", kind,
-                       fmt::join(error_kind_names(), ", "));
-  }
-  WordingUse use{error_kind_names(), step.kinds, inject_fields()};
-  if (use.needed.empty()) use.needed = use.known;
-  std::erase(use.needed, name_of(ErrorKind::kTooEarly));  // the family words it
-  std::erase(use.known, name_of(ErrorKind::kTooEarly));
-  return problem_with_wordings(step.reflections, use);
-}
-
-std::optional<std::string> problem_with(const MendStep& step) {
-  return problem_with_wordings(step.reflections, {mend_wordings(), mend_wordings(), mend_fields()});
-}
-
-template <class Step>
-std::optional<std::string> problem_with(const Step&) {
-  return std::nullopt;
 }
 
 class RecipeFile {
@@ -160,41 +96,40 @@ class RecipeFile {
     if (!steps || !steps->IsSequence() || steps->size() == 0) {
       map.fail_at(steps ? *steps : root_, "steps is missing, or is not a list of steps");
     }
-    for (const YAML::Node& step : *steps) recipe.steps.push_back(read_step(step));
+    read_steps(*steps, recipe.steps);
     for (const auto& [name, text] : settings) apply_setting(recipe, name, text);
-    check(recipe, *steps);
+    check_recipe(recipe);
     return recipe;
   }
 
  private:
-  // "- kind: {settings}" or "- kind".
-  RecipeStep read_step(const YAML::Node& node) const {
-    const bool bare = node.IsScalar();
-    if (!bare && (!node.IsMap() || node.size() != 1)) {
-      fail_usage("recipe", "{}:{}: a step is \"- kind: {{settings}}\", one kind each", path_,
-                 node.Mark().line + 1);
-    }
-    const YAML::Node name = bare ? node : node.begin()->first;
-    RecipeStep step =
-        step_named(name.Scalar(), static_cast<std::size_t>(name.Mark().line) + 1, path_);
-    if (bare) return step;
-    RecipeMap map(node.begin()->second, path_, "step " + name.Scalar());
-    std::visit([&](auto& each) { each.visit(map); }, step);
-    map.refuse_unknown();
-    return step;
+  void read_steps(const YAML::Node& nodes, std::vector<RecipeStep>& steps) const {
+    for (const YAML::Node& node : nodes) read_step(node, steps);
   }
 
-  void check(const Recipe& recipe, const YAML::Node& steps) const {
-    for (std::size_t i = 0; i < recipe.steps.size(); ++i) {
-      std::visit(
-          [&](const auto& step) {
-            if (const auto reason = problem_with(step)) {
-              fail_usage("recipe", "{}:{}: step {}: {}", path_, steps[i].Mark().line + 1,
-                         step.kKind, *reason);
-            }
-          },
-          recipe.steps[i]);
+  // "- kind: {settings}" or "- kind".
+  void read_step(const YAML::Node& node, std::vector<RecipeStep>& steps) const {
+    const bool bare = node.IsScalar();
+    const std::size_t line = static_cast<std::size_t>(node.Mark().line) + 1;
+    if (!bare && (!node.IsMap() || node.size() != 1)) {
+      fail_usage("recipe", "{}:{}: a step is \"- kind: {{settings}}\", one kind each", path_, line);
     }
+    const YAML::Node name = bare ? node : node.begin()->first;
+    RecipeStep step{step_named(name.Scalar(), line, path_), {}, fmt::format("{}:{}", path_, line)};
+    RecipeMap map(bare ? YAML::Node(YAML::NodeType::Null) : node.begin()->second, path_,
+                  "step " + name.Scalar());
+    if (const auto when = map.take("when")) step.when = map.conditions_in(*when);
+    if (auto* loop = std::get_if<LoopStep>(&step.settings)) {
+      loop->begin = steps.size();
+      const auto body = map.take("steps");
+      if (!body || !body->IsSequence() || body->size() == 0) {
+        map.fail_at(name, "steps is missing, or is not a list of steps");
+      }
+      read_steps(*body, steps);
+    }
+    std::visit([&](auto& each) { each.visit(map); }, step.settings);
+    map.refuse_unknown();
+    steps.push_back(std::move(step));
   }
 
   std::string path_;
@@ -228,6 +163,10 @@ Recipe load_recipe(const std::string& name_or_path, const RecipeSettings& settin
   for (const auto& [name, value] : settings) text += "\n--set." + name + "=" + value;
   recipe.hash = content_hash(text);
   return recipe;
+}
+
+std::string_view RecipeStep::kind() const {
+  return std::visit([](const auto& each) { return each.kKind; }, settings);
 }
 
 std::string recipe_folder() {

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "reflect/base/white_space.h"
+
 namespace reflect {
 
 std::optional<YAML::Node> RecipeMap::take(std::string_view name) {
@@ -51,18 +53,72 @@ void RecipeMap::read_field(const YAML::Node& node, Field& field) const {
   }
 }
 
+std::string RecipeMap::text_in(const YAML::Node& node) const {
+  if (!node.IsScalar()) fail_at(node, "expected a text");
+  return node.Scalar();
+}
+
+std::vector<std::string> RecipeMap::texts_in(const YAML::Node& node) const {
+  if (node.IsScalar()) return {node.Scalar()};
+  std::vector<std::string> texts;
+  for (std::size_t i = 0; node.IsSequence() && i < node.size(); ++i) {
+    texts.push_back(text_in(node[i]));
+  }
+  if (texts.empty()) fail_at(node, "expected a text or a list of texts");
+  return texts;
+}
+
+Condition RecipeMap::condition_in(const YAML::Node& node) const {
+  const std::string text = text_in(node);
+  const std::size_t is = text.find(" is ");
+  Condition condition;
+  condition.field = trimmed(text.substr(0, is));
+  if (is == text.npos || condition.field.empty() || condition.field.find(' ') != text.npos) {
+    fail_at(node, fmt::format("\"{}\" is no condition; write \"FIELD is TEXT\", \"FIELD is not "
+                              "TEXT\" or \"FIELD is missing\"",
+                              text));
+  }
+  condition.text = trimmed(text.substr(is + 4));
+  condition.negated = condition.text.starts_with("not ");
+  if (condition.negated) condition.text = trimmed(condition.text.substr(4));
+  return condition;
+}
+
+std::vector<Condition> RecipeMap::conditions_in(const YAML::Node& node) const {
+  if (!node.IsSequence()) return {condition_in(node)};
+  std::vector<Condition> conditions;
+  for (const YAML::Node& each : node) conditions.push_back(condition_in(each));
+  return conditions;
+}
+
 void RecipeMap::read_wordings(const YAML::Node& node, Wordings& wordings) const {
   if (!node.IsMap()) fail_at(node, "expected texts by what they are for: \"kind: [text, text]\"");
   for (const auto& entry : node) {
     std::vector<TextTemplate>& variants = wordings[entry.first.Scalar()];
     variants.clear();
-    const YAML::Node& value = entry.second;
-    if (value.IsScalar()) variants.emplace_back(value.Scalar());
-    for (std::size_t i = 0; value.IsSequence() && i < value.size(); ++i) {
-      if (!value[i].IsScalar()) fail_at(value[i], "expected a text");
-      variants.emplace_back(value[i].Scalar());
-    }
-    if (variants.empty()) fail_at(entry.first, "\"" + entry.first.Scalar() + "\" has no text");
+    for (const std::string& text : texts_in(entry.second)) variants.emplace_back(text);
+  }
+}
+
+void RecipeMap::read_rubric(const YAML::Node& node, Rubric& rubric) const {
+  if (!node.IsMap()) fail_at(node, "expected criteria: \"name: what it means\"");
+  rubric.clear();
+  for (const auto& entry : node) rubric.emplace_back(entry.first.Scalar(), text_in(entry.second));
+}
+
+void RecipeMap::read_texts(const YAML::Node& node,
+                           std::map<std::string, std::vector<std::string>>& texts) const {
+  if (!node.IsMap())
+    fail_at(node, "expected texts by name: \"name: text\" or \"name: [text, ...]\"");
+  for (const auto& entry : node) texts[entry.first.Scalar()] = texts_in(entry.second);
+}
+
+void RecipeMap::read_rows(const YAML::Node& node, std::vector<AssembledTexts>& rows) const {
+  if (!node.IsSequence()) fail_at(node, "expected a list of rows");
+  for (const YAML::Node& entry : node) {
+    RecipeMap map(entry, path_, what_ + ": row");
+    rows.emplace_back().visit(map);
+    map.refuse_unknown();
   }
 }
 

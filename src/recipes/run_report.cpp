@@ -99,4 +99,22 @@ Json json_of(const RunCounts& counts, const RedrawCounts& redrawn) {
           {"mistakes", counts.kinds},    {"drawn_again", named(redrawn)}};
 }
 
+std::string table_of(const UsedReplies& used, const Counts& oddities) {
+  std::string text = line_of(0, "replies", used.replies) + section("by end", used.finishes) +
+                     section("out of the ordinary", oddities) +
+                     line_of(0, "prompt tokens", used.prompt_tokens) +
+                     line_of(0, "completion tokens", used.completion_tokens);
+  if (used.usd != 0) text += fmt::format("{:<40}{:>10.4f}\n", "US dollars", used.usd);
+  return text;
+}
+
+// The same for a run that was interrupted and went on as for one that was not.
+Json json_of(const UsedReplies& used) {
+  return {{"replies", used.replies},
+          {"finishes", used.finishes},
+          {"prompt_tokens", used.prompt_tokens},
+          {"completion_tokens", used.completion_tokens},
+          {"usd", used.usd}};
+}
+
 }  // namespace reflect

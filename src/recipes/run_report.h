@@ -5,6 +5,7 @@
 #include <map>
 #include <string>
 
+#include "recipes/asker.h"
 #include "recipes/inject.h"
 #include "recipes/task.h"
 
@@ -29,5 +30,7 @@ std::string proof_of(const TraceRow& row);
 
 std::string table_of(const RunCounts& counts, const RedrawCounts& redrawn);
 Json json_of(const RunCounts& counts, const RedrawCounts& redrawn);
+std::string table_of(const UsedReplies& used, const std::map<std::string, std::int64_t>& oddities);
+Json json_of(const UsedReplies& used);
 
 }  // namespace reflect

@@ -43,6 +43,19 @@ class FileSource : public TaskSource {
   SplitConfig split_;
 };
 
+// The problems of one part of a source, by a hash of their text: equal problems are in one part,
+// and problems keep their places.
+class ShardSource : public TaskSource {
+ public:
+  ShardSource(std::unique_ptr<TaskSource> source, const ShardConfig& shard)
+      : source_(std::move(source)), shard_(shard) {}
+  std::optional<SourceTask> next() override;
+
+ private:
+  std::unique_ptr<TaskSource> source_;
+  ShardConfig shard_;
+};
+
 // The problem of one row and its solutions, in the form of
 //  - GSM8K's recorded solutions {question, ground_truth, NAME: {solution, is_correct}, ...},
 //  - BIG-Bench Mistake {input, steps, answer, target, mistake_index},

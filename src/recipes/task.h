@@ -1,6 +1,7 @@
 // A problem with all that is known about it, and one solution of it on its way through a recipe.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -50,14 +51,27 @@ struct TraceError {
   std::size_t noticed_after = 0;    // further steps between the mistake and its reflection
 };
 
+// What an assembled row has instead of its problem's.
+struct AssembledRow {
+  std::string variant;
+  std::optional<std::string> system, prompt, answer;
+};
+
 struct TraceRow {
   std::shared_ptr<const SourceTask> task;
+  std::uint64_t attempt = 0;  // at the problem
   Solution solution;
   bool right_at_once = false;  // a right solution among wrong ones: taken up to clean_fraction
   std::optional<MistakePlace> mistake;
   std::string response;
   std::vector<Span> spans;
   std::vector<TraceError> errors;
+
+  std::map<std::string, std::vector<std::string>> fields;  // made by steps; a text is a list of one
+  std::map<std::string, std::vector<Message>> conversations;
+  std::map<std::size_t, std::uint64_t> asked;  // requests so far, by step
+  std::optional<AssembledRow> assembled;
+  Json lineage;  // null, or what steps add to it
 
   Fate fate = Fate::kUnderWay;
   std::string reason;  // code of the rejection, or of not being used
@@ -73,5 +87,11 @@ struct TraceRow {
     end(Fate::kRejected, std::move(code), std::move(more));
   }
 };
+
+// The row's name among those of its problem; empty where there is only one.
+inline const std::string& variant_of(const TraceRow& row) {
+  const bool named = row.assembled && !row.assembled->variant.empty();
+  return named ? row.assembled->variant : row.solution.source;
+}
 
 }  // namespace reflect

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 
+#include "recipes/local_teacher.h"
+#include "recipes/openai_teacher.h"
 #include "reflect/base/error.h"
 
 namespace reflect {
@@ -21,6 +23,19 @@ ReplyFinish reply_finish_named(std::string_view name) {
   const auto found = std::ranges::find(kFinishNames, name);
   if (found == kFinishNames.end()) fail("teacher", "\"{}\" is no way that a reply ends", name);
   return static_cast<ReplyFinish>(found - kFinishNames.begin());
+}
+
+bool is_asked(const TeacherConfig& config) {
+  return config.kind == "local" || config.kind == "openai";
+}
+
+std::unique_ptr<Teacher> open_teacher(const TeacherConfig& config, const RuntimeConfig& runtime) {
+  if (config.kind == "local") return open_local_teacher(config, runtime);
+  if (config.kind == "openai") {
+    return std::make_unique<OpenAiTeacher>(config.endpoint, config.model, config.template_name,
+                                           static_cast<std::uint64_t>(runtime.seed));
+  }
+  fail_usage("teacher", "the teacher {} cannot be asked; local and openai can", config.kind);
 }
 
 }  // namespace reflect

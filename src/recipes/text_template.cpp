@@ -32,19 +32,25 @@ TextTemplate::TextTemplate(std::string_view text) {
   if (copied < text.size()) pieces_.push_back({std::string(text.substr(copied)), false});
 }
 
-std::string TextTemplate::fill(const TemplateFields& fields) const {
+std::string TextTemplate::fill(const FieldLookup& lookup) const {
   std::string text;
   for (const Piece& piece : pieces_) {
     if (!piece.is_field) {
       text += piece.text;
       continue;
     }
-    const auto field = std::find_if(fields.begin(), fields.end(),
-                                    [&](const auto& each) { return each.first == piece.text; });
-    if (field == fields.end()) fail("template", "nothing is known for {{{{{}}}}}", piece.text);
-    text += field->second;
+    const std::optional<std::string> value = lookup(piece.text);
+    if (!value) fail("template", "nothing is known for {{{{{}}}}}", piece.text);
+    text += *value;
   }
   return text;
+}
+
+std::string TextTemplate::fill(const TemplateFields& fields) const {
+  return fill([&](std::string_view name) -> std::optional<std::string> {
+    const auto field = std::ranges::find(fields, name, &TemplateFields::value_type::first);
+    return field == fields.end() ? std::nullopt : std::optional(field->second);
+  });
 }
 
 std::vector<std::string_view> TextTemplate::fields() const {

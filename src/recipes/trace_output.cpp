@@ -27,24 +27,65 @@ Json lineage_of(const TraceRow& row, const RunLineage& run) {
     errors.push_back(std::move(entry));
   }
   if (!errors.empty()) lineage["errors"] = std::move(errors);
+  if (row.attempt != 0) lineage["attempt"] = row.attempt;
+  for (const auto& [name, value] : row.lineage.items()) lineage[name] = value;
   return lineage;
 }
 
 Json rejection_of(const TraceRow& row) {
   Json json = {{"id", row.task->problem.id}, {"place", row.task->place}};
-  if (!row.solution.source.empty()) json["variant"] = row.solution.source;
+  if (row.attempt != 0) json["attempt"] = row.attempt;
+  if (!variant_of(row).empty()) json["variant"] = variant_of(row);
   if (!row.at_step.empty()) json["step"] = row.at_step;
   json["reason"] = row.reason;
   if (!row.detail.empty()) json["detail"] = row.detail;
   if (!row.solution.steps.empty()) json["solution"] = row.solution.steps;
   if (!row.response.empty()) json["response"] = row.response;
+  for (const auto& [name, texts] : row.fields) json["fields"][name] = texts;
   return json;
 }
 
-// The same name with another ending.
+// The problem, or in its place what the row was assembled with.
+Record problem_of(const TraceRow& row) {
+  Record record = row.task->problem;
+  const std::string group = record.id;
+  if (row.assembled) {
+    const AssembledRow& made = *row.assembled;
+    if (made.prompt) {
+      record = Record();
+      record.messages.push_back({"user", *made.prompt});
+    }
+    if (made.answer) record.answer = *made.answer;
+    if (made.system) {
+      std::erase_if(record.messages, [](const Message& each) { return each.role == "system"; });
+      add_system_prompt(*made.system, record);
+    }
+  }
+  record.group = group;
+  return record;
+}
+
+// "procedural", "local model"; several by their names in the run.
+std::string names_of(const SynthesizeConfig& config) {
+  const auto name_of = [](const TeacherConfig& teacher) {
+    std::string model = std::filesystem::path(teacher.model).lexically_normal().filename();
+    if (teacher.kind == "openai") model = teacher.model;
+    return model.empty() ? teacher.kind : teacher.kind + " " + model;
+  };
+  std::string names = name_of(config.teacher);
+  for (const TeacherConfig& teacher : config.teachers) {
+    names += "; " + teacher.name + ": " + name_of(teacher);
+  }
+  return names;
+}
+
+}  // namespace
+
 std::string path_beside(const std::string& output, const std::string& ending) {
   return std::filesystem::path(output).replace_extension(ending);
 }
+
+namespace {
 
 std::optional<AtomicWriter> rejection_writer(const std::string& output) {
   if (output == "-") return std::nullopt;
@@ -58,7 +99,7 @@ RunLineage::RunLineage(const Recipe& from, const SynthesizeConfig& config)
       recipe_hash(from.hash),
       system_prompt(from.system_prompt),
       system_prompt_hash(content_hash(from.system_prompt)),
-      teacher(config.teacher.kind),
+      teacher(names_of(config)),
       seed(config.runtime.seed) {}
 
 void add_system_prompt(const std::string& text, Record& record) {
@@ -67,9 +108,8 @@ void add_system_prompt(const std::string& text, Record& record) {
 }
 
 Record record_of(const TraceRow& row, const RunLineage& run) {
-  Record record = row.task->problem;
-  record.group = record.id;
-  record.variant = row.solution.source.empty() ? run.recipe : row.solution.source;
+  Record record = problem_of(row);
+  record.variant = variant_of(row).empty() ? run.recipe : variant_of(row);
   add_system_prompt(run.system_prompt, record);
   record.response = row.response;
   record.spans = row.spans;

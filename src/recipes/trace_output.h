@@ -24,6 +24,9 @@ void add_system_prompt(const std::string& text, Record& record);
 
 Record record_of(const TraceRow& row, const RunLineage& run);
 
+// The same name with another ending: "a/traces.jsonl" and ".run" give "a/traces.run".
+std::string path_beside(const std::string& output, const std::string& ending);
+
 // The accepted rows; beside them the same name with .rejected.jsonl and .manifest.json, unless the
 // output is "-".
 class TraceOutput {

@@ -167,7 +167,8 @@ TEST_CASE("problems for evaluation carry their number of steps and the recipe's 
 TEST_CASE("recipes are listed") {
   const ToolResult result = gen({"--list-recipes"});
   CHECK(result.exit_code == 0);
-  for (const char* name : {"inject", "plain", "reflection", "split"}) {
+  for (const char* name : {"inject", "plain", "reflection", "split", "recycle", "selective",
+                           "raspberry", "orca", "s2a", "panel", "own_errors"}) {
     CHECK(result.out.find(name) != std::string::npos);
   }
 }
@@ -185,7 +186,7 @@ TEST_CASE("a mistake on the command line is exit code 2 and says what to do") {
   };
   says({"--recipe", "inject"}, "--output is missing");
   says({"--output", output}, "--input is missing");
-  says({"--output", output, "--input", "-"}, "--recipe is missing: one of inject, plain");
+  says({"--output", output, "--input", "-"}, "--recipe is missing: one of inject, orca");
   says(generated("inject", output, {}), "say how many problems");
   says(generated("injekt", output, {"--count", "1"}), "did you mean \"inject\"?");
   says(generated("split", output, {"--count", "1"}), "it works with replay");
@@ -198,6 +199,17 @@ TEST_CASE("a mistake on the command line is exit code 2 and says what to do") {
   says(generated("inject", output, {"--count", "1", "--input", "x"}), "generates its own");
   says({"--recipe", "split", "--output", output, "--input", "-", "--split-fraction", "2"},
        "--split-fraction 2");
+  says({"--recipe", "orca", "--output", output, "--input", "-"}, "it works with local, openai");
+  says({"--recipe", "orca", "--output", output, "--input", "-", "--teacher.kind", "local"},
+       "has no config.json");
+  says({"--recipe", "split", "--output", output, "--input", "-", "--shard", "2/2"},
+       "--shard \"2/2\"");
+  says({"--recipe", "split", "--output", output, "--input", "-", "--attempts", "0"},
+       "--attempts 0");
+  says({"--recipe", "split", "--output", output, "--input", "-", "--budget.usd", "-1"},
+       "--budget.usd -1");
+  says({"--recipe", "own_errors", "--output", output, "--teacher.kind", "local"},
+       "say how many problems");
   says({"--recipy", "split"}, "did you mean \"--recipe\"?");
 }
 

@@ -15,7 +15,7 @@ namespace {
 CorruptStep step_with(double q, const std::vector<std::string>& kinds = {}) {
   const Recipe recipe = load_recipe("inject");
   for (const RecipeStep& step : recipe.steps) {
-    if (const auto* corrupt = std::get_if<CorruptStep>(&step)) {
+    if (const auto* corrupt = std::get_if<CorruptStep>(&step.settings)) {
       CorruptStep changed = *corrupt;
       changed.q = q;
       changed.kinds = kinds;

@@ -35,7 +35,7 @@ bool holds(const std::string& text, const std::string& part) {
 template <class Step>
 const Step& step_of(const Recipe& recipe) {
   for (const RecipeStep& step : recipe.steps) {
-    if (const Step* found = std::get_if<Step>(&step)) return *found;
+    if (const Step* found = std::get_if<Step>(&step.settings)) return *found;
   }
   throw std::runtime_error("no such step");
 }
@@ -44,7 +44,8 @@ const Step& step_of(const Recipe& recipe) {
 
 TEST_CASE("every shipped recipe loads, under the name of its file") {
   const std::vector<std::string> names = recipe_names();
-  for (const char* name : {"inject", "plain", "reflection", "split"}) {
+  for (const char* name : {"inject", "plain", "reflection", "split", "recycle", "selective",
+                           "raspberry", "orca", "s2a", "panel", "own_errors"}) {
     CHECK(std::count(names.begin(), names.end(), name) == 1);
   }
   for (const std::string& name : names) {
@@ -106,6 +107,21 @@ TEST_CASE("mistakes in a recipe name file and line") {
         "did you mean \"value_known\"?");
   holds(error_of("steps:\n  - {verify: {}, draw: {}}\n"), "mine.yaml:2: a step is");
   holds(error_of("steps: [verify\n"), "mine.yaml:");
+  holds(error_of("steps:\n  - ask: {into: x}\n"), "mine.yaml:2: step ask: prompt is missing");
+  holds(error_of("steps:\n  - verify\n  - ask: {prompt: \"{{probelm}}\"}\n"),
+        "mine.yaml:3: step ask: no step makes the field \"probelm\"; did you mean \"problem\"?");
+  holds(error_of("steps:\n  - ask: {prompt: x, when: reply was long}\n"),
+        "mine.yaml:2: step ask: \"reply was long\" is no condition");
+  holds(error_of("steps:\n  - verify: {when: verdikt is right}\n"),
+        "mine.yaml:2: step verify: no step makes the field \"verdikt\"");
+  holds(error_of("steps:\n  - loop: {rounds: 2}\n"), "mine.yaml:2: step loop: steps is missing");
+  holds(error_of("steps:\n  - loop:\n      steps:\n        - verfy\n"),
+        "mine.yaml:4: unknown step \"verfy\"");
+  holds(error_of("steps:\n  - judge: {prompt: x}\n"), "mine.yaml:2: step judge: rubric is missing");
+  holds(error_of("steps:\n  - assemble: {prompt: x}\n"), "mine.yaml:2: step assemble: give either");
+  holds(error_of("steps:\n  - assemble: {rows: [{respnse: x}]}\n"),
+        "mine.yaml:2: step assemble: row: unknown name \"respnse\"");
+  holds(error_of("steps:\n  - choose: {from: a}\n"), "mine.yaml:2: step choose: from and by");
   holds(error_of("steps:\n  - verify\n", {{"q", "0.5"}}), "--set.q");
   holds(error_of("steps:\n  - draw\n", {{"keep", "some"}}), "--set.keep");
 }
@@ -116,7 +132,7 @@ TEST_CASE("an unknown recipe name lists the known ones") {
     FAIL("it loaded");
   } catch (const Error& error) {
     holds(error.what(), "did you mean \"inject\"?");
-    holds(error.what(), "plain, reflection, split");
+    holds(error.what(), "known: inject, orca, own_errors");
   }
   CHECK_THROWS_WITH(load_recipe("no/such.yaml"), Catch::Contains("no/such.yaml"));
 }

@@ -32,7 +32,8 @@ const char* const kMarked =
 std::vector<TraceRow> rows_of(const std::string& recipe, const std::string& row,
                               const RecipeSettings& settings = {}) {
   const Recipe loaded = load_recipe(recipe, settings);
-  Pipeline pipeline(loaded, 1);
+  const TeacherTable teachers;
+  Pipeline pipeline(loaded, 1, teachers);
   return pipeline.run(std::make_shared<const SourceTask>(task_of(Json::parse(row), "rows:1")));
 }
 
@@ -199,7 +200,8 @@ TEST_CASE("recorded real solutions become verified traces") {
   const auto folder = shared_data();
   if (!folder) return;
   const Recipe recipe = load_recipe("split");
-  Pipeline pipeline(recipe, 1);
+  const TeacherTable teachers;
+  Pipeline pipeline(recipe, 1, teachers);
   FileSource source(*folder + "/gsm8k/example_model_solutions.jsonl", {});
   int executed = 0, rows = 0;
   for (int problem = 0; problem < 400; ++problem) {
@@ -223,7 +225,8 @@ TEST_CASE("marked real mistakes become verified traces") {
   const auto folder = shared_data();
   if (!folder) return;
   const Recipe recipe = load_recipe("split");
-  Pipeline pipeline(recipe, 1);
+  const TeacherTable teachers;
+  Pipeline pipeline(recipe, 1, teachers);
   FileSource source(*folder + "/big_bench_mistake/multistep_arithmetic.jsonl", {});
   std::map<Proof, int> proofs;
   while (auto task = source.next()) {

@@ -7,18 +7,10 @@
 #include "reflect/base/error.h"
 #include "reflect/base/runtime.h"
 #include "reflect/recipes/recipe.h"
+#include "reflect/recipes/teacher.h"
 #include "reflect/tasks/procedural.h"
 
 namespace reflect {
-
-struct TeacherConfig {
-  std::string kind = "replay";
-
-  void visit(auto& v) {
-    v("kind", kind, "Who solves: recorded solutions, generated ones, a model here, or an endpoint.",
-      {"replay", "procedural", "local", "openai"});
-  }
-};
 
 // Which problems of a file are taken.
 struct SplitConfig {
@@ -32,9 +24,30 @@ struct SplitConfig {
   }
 };
 
+// Of all replies in the run store, those of earlier runs of the same command included.
+struct BudgetConfig {
+  std::int64_t tokens = 0;
+  double usd = 0;
+
+  void visit(auto& v) {
+    v("tokens", tokens, "Stop before prompt and completion tokens pass this; 0: no limit.");
+    v("usd", usd, "Stop before the cost by the teachers' prices passes this; 0: no limit.");
+  }
+};
+
+// One of several runs over the same problems.
+struct ShardConfig {
+  std::int64_t index = 0;
+  std::int64_t count = 1;
+};
+
+// "i/n" with 0 <= i < n. Error (usage) for any other text.
+ShardConfig parse_shard(const std::string& text);
+
 // Settings of the recipe's steps; empty: as the recipe has them.
 struct RecipeOverrides {
   std::string q, form, kinds, notice_after, clean_fraction, unplaced, keep, checker;
+  std::string temperature, rounds, at_least;
   std::string system_prompt = "inherit";
 
   void visit(auto& v) {
@@ -46,6 +59,9 @@ struct RecipeOverrides {
     v("unplaced", unplaced, "What to do with mistakes that have no place (locate, parse).");
     v("keep", keep, "Which solutions go on: wrong, right, any (draw).");
     v("checker", checker, "How outputs are compared (verify).");
+    v("temperature", temperature, "Temperature of every question (ask, judge, draw).");
+    v("rounds", rounds, "Most rounds (loop).");
+    v("at_least", at_least, "Lowest mark, score or share (judge, vote, choose, require).");
     v("system_prompt", system_prompt,
       "System message of every row; \"inherit\": the recipe's, empty: none.");
   }
@@ -54,10 +70,16 @@ struct RecipeOverrides {
 struct SynthesizeConfig {
   std::string recipe;
   TeacherConfig teacher;
+  std::vector<TeacherConfig> teachers;
   std::string input;
   std::string output;
   std::int64_t count = 0;
   std::int64_t accept = 0;
+  std::int64_t attempts = 1;
+  BudgetConfig budget;
+  std::string shard;
+  bool estimate = false;
+  std::int64_t show_prompt = 0;
   bool problems_only = false;
   bool list_recipes = false;
   ProceduralConfig procedural;
@@ -68,12 +90,20 @@ struct SynthesizeConfig {
   void visit(auto& v) {
     v("recipe", recipe, "Name of a recipe, or path of a .yaml file.");
     v("teacher", teacher, "");
+    v("teachers", teachers, "Further teachers, which the recipe's steps choose by name.");
     v("input", input, "JSON Lines with problems or recorded solutions; - is standard input.");
     v("output", output,
       "JSON Lines with the accepted rows; the same name with .rejected.jsonl and .manifest.json "
-      "holds the others and the counts. - is standard output, with neither.");
-    v("count", count, "Problems to generate (procedural); 0: as many as --accept needs.");
+      "holds the others and the counts, with .run the replies of models. - is standard output, "
+      "with none of them.");
+    v("count", count, "Problems to generate where no --input is; 0: as many as --accept needs.");
     v("accept", accept, "Stop at exactly so many accepted rows; 0: take all.");
+    v("attempts", attempts, "Attempts at a problem all of whose rows are rejected.");
+    v("budget", budget, "");
+    v("shard", shard, "i/n: only the problems of part i (0 to n-1), by a hash of their text.");
+    v("estimate", estimate,
+      "Run the first 20 problems, say what all would take and cost, and write nothing else.");
+    v("show-prompt", show_prompt, "Print what the first N problems ask, asking nobody.");
     v("problems-only", problems_only, "Write the problems themselves, for evaluation.");
     v("list-recipes", list_recipes, "List the recipes and stop.");
     v("procedural", procedural, "");
@@ -83,7 +113,8 @@ struct SynthesizeConfig {
   }
 };
 
-// kIncomplete when the input ran out before `accept` rows were accepted.
+// kIncomplete when the input or the budget ran out before `accept` rows were accepted, or a reply
+// is missing.
 ExitCode synthesize(const SynthesizeConfig& config);
 
 }  // namespace reflect

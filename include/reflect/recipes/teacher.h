@@ -4,14 +4,30 @@
 
 #include <chrono>
 #include <cstdint>
+#include <map>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "reflect/base/runtime.h"
 #include "reflect/data/chat.h"
+#include "reflect/generate/engine.h"
 #include "reflect/generate/sampling.h"
+#include "reflect/recipes/endpoint.h"
 
 namespace reflect {
+
+// What tokens cost; 0: nothing, or not known.
+struct PriceConfig {
+  double prompt = 0;
+  double completion = 0;
+
+  void visit(auto& v) {
+    v("prompt", prompt, "US dollars for a million prompt tokens.");
+    v("completion", completion, "US dollars for a million completion tokens, reasoning included.");
+  }
+};
 
 // Everything that shapes a reply, but for what Teacher::identity says.
 struct TeacherRequest {
@@ -69,6 +85,43 @@ class Teacher {
   // returns at once when none is under way. Throws Error where no request can succeed any more (a
   // refused key, an unknown model), after all finished ones were taken.
   virtual std::vector<FinishedRequest> take(std::chrono::milliseconds wait) = 0;
+  // What was out of the ordinary so far, by name: tries again, strange replies.
+  virtual std::map<std::string, std::int64_t> counts() const { return {}; }
 };
+
+// One teacher; a run may have several, which steps choose by `name`.
+struct TeacherConfig {
+  std::string name;
+  std::string kind = "replay";
+  std::string model;
+  std::string adapter;
+  std::string template_name = "auto";
+  std::int64_t samples = 1;
+  SamplingConfig sampling = {.temperature = 0.7, .max_new_tokens = 1024, .stop = {}};
+  PriceConfig price;
+  EngineConfig engine;
+  EndpointConfig endpoint;
+
+  void visit(auto& v) {
+    v("name", name, "What the steps of a recipe call it; empty: the one for all other steps.");
+    v("kind", kind, "Who solves: recorded solutions, generated ones, a model here, or an endpoint.",
+      {"replay", "procedural", "local", "openai"});
+    v("model", model, "Checkpoint folder (local) or the model's name at the endpoint (openai).");
+    v("adapter", adapter, "Adapter folder (local).");
+    v("template", template_name, "Chat template (local); auto: the checkpoint's own.");
+    v("samples", samples, "Solutions to draw of each problem (step draw).");
+    v("sampling", sampling, "");
+    v("price", price, "");
+    v("engine", engine, "");
+    endpoint.visit(v);
+  }
+};
+
+// Whether a teacher is a model that is asked (local, openai) and not a source of solutions.
+bool is_asked(const TeacherConfig& config);
+
+// The teacher of a configuration for which is_asked holds. Error (usage) for settings that do not
+// fit its kind.
+std::unique_ptr<Teacher> open_teacher(const TeacherConfig& config, const RuntimeConfig& runtime);
 
 }  // namespace reflect

@@ -1,0 +1,273 @@
+#include "recipes/synthesis.h"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+
+#include "recipes/ask.h"
+#include "reflect/base/config.h"
+#include "reflect/base/signals.h"
+
+namespace reflect {
+namespace {
+
+constexpr std::string_view kBudget = "budget_ended";
+
+// The share of right solutions among wrong ones that a recipe asks for.
+double clean_share(const Recipe& recipe) {
+  for (const RecipeStep& step : recipe.steps) {
+    if (const auto* draw = std::get_if<DrawStep>(&step.settings)) return draw->clean_fraction;
+  }
+  return 0;
+}
+
+TraceRow refused_row(std::shared_ptr<const SourceTask> task) {
+  TraceRow row;
+  row.task = std::move(task);
+  row.end(row.task->not_meant ? Fate::kNotUsed : Fate::kRejected, row.task->refused,
+          row.task->problem.other.value("detail", ""));
+  return row;
+}
+
+std::string store_path(const std::string& output) {
+  if (output.empty() || output == "-") return ":memory:";
+  const std::string folder = path_beside(output, ".run");
+  make_folder(folder);
+  return folder + "/replies.sqlite";
+}
+
+}  // namespace
+
+Synthesis::Synthesis(const SynthesizeConfig& config, const Recipe& recipe,
+                     const TeacherTable& teachers)
+    : config_(config),
+      recipe_(recipe),
+      pipeline_(recipe, static_cast<std::uint64_t>(config.runtime.seed), teachers),
+      clean_share_(clean_share(recipe)),
+      progress_("traces", "traces", config.accept, config.runtime.quiet) {
+  if (!pipeline_.asks()) return;
+  store_.emplace(store_path(config.output));
+  asker_.emplace(teachers, config.runtime, *store_, config.budget);
+  if (store_->totals().replies != 0) {
+    spdlog::info("{} replies of earlier runs are in the run store", store_->totals().replies);
+  }
+}
+
+ExitCode Synthesis::run(TaskSource& source) {
+  output_.emplace(config_.output, RunLineage(recipe_, config_));
+  return go_on(source, 0) ? conclude() : ExitCode::kIncomplete;
+}
+
+void Synthesis::pilot(TaskSource& source, std::int64_t problems) {
+  go_on(source, problems);
+  progress_.finish();
+}
+
+bool Synthesis::go_on(TaskSource& source, std::int64_t problems) {
+  while (!enough()) {
+    if (signal_received() != 0) return false;
+    start_tasks(source, problems);
+    finish_tasks();
+    if (tasks_.empty() && source_ended_) break;
+    if (!asker_ || asker_->open_questions() == 0) continue;
+    std::vector<Answer> answers = poll();
+    if (answers.empty() && asker_->budget_ended()) break;
+    deliver(std::move(answers));
+  }
+  if (!enough()) finish_tasks();
+  return signal_received() == 0;
+}
+
+// A signal may end a teacher's work with an Error; what was under way is asked again another time.
+std::vector<Answer> Synthesis::poll() {
+  try {
+    return asker_->poll();
+  } catch (const Error&) {
+    if (signal_received() == 0) throw;
+    return {};
+  }
+}
+
+// Problems under way at once: enough to keep the teachers busy, and not many more than the rows
+// that are still wanted need.
+std::size_t Synthesis::window() const {
+  if (!asker_) return 1;
+  const std::size_t widest = std::max<std::size_t>(16, 2 * asker_->capacity());
+  if (config_.accept == 0) return widest;
+  const double yield =
+      static_cast<double>(counts_.accepted + 1) / static_cast<double>(counts_.problems + 1);
+  const double needed =
+      std::ceil(1.2 * static_cast<double>(config_.accept - counts_.accepted) / yield);
+  return std::min(widest, static_cast<std::size_t>(std::max(needed, 1.0)));
+}
+
+void Synthesis::start_tasks(TaskSource& source, std::int64_t problems) {
+  while (!source_ended_ && tasks_.size() < window()) {
+    std::optional<SourceTask> task;
+    if (problems == 0 || started_ < problems) task = source.next();
+    if (!task) {
+      source_ended_ = true;
+      return;
+    }
+    ++started_;
+    OpenTask& open = tasks_.emplace_back();
+    open.number = first_task_ + tasks_.size() - 1;
+    open.task = std::make_shared<const SourceTask>(std::move(*task));
+    if (open.task->refused.empty()) {
+      start_attempt(open);
+    } else {
+      open.ended.push_back(refused_row(open.task));
+    }
+  }
+}
+
+void Synthesis::start_attempt(OpenTask& task) {
+  do {
+    task.rows.push_back(pipeline_.start(task.task, task.attempt));
+    task.rows.back().task = task.number;
+    take_on(task, task.rows.begin());
+  } while (task.waiting == 0 && try_again(task));
+}
+
+// The row goes on as far as it can; what it or its parts ask goes to the teachers.
+void Synthesis::take_on(OpenTask& task, RowRuns::iterator row) {
+  for (RowRun* waiting : pipeline_.advance(task.rows, row)) {
+    ++task.waiting;
+    const std::string step(recipe_.steps[waiting->step].kind());
+    for (std::size_t i = 0; i < waiting->requests.size(); ++i) {
+      asker_->ask({waiting, i, waiting->teacher, waiting->requests[i],
+                   fmt::format("{}:{}", waiting->step, step), task.task->problem.id});
+    }
+  }
+}
+
+void Synthesis::deliver(std::vector<Answer> answers) {
+  for (Answer& answer : answers) {
+    RowRun& run = *answer.row;
+    run.replies[answer.index] = std::move(answer.reply);
+    if (--run.missing != 0) continue;
+    OpenTask& task = tasks_.at(run.task - first_task_);
+    --task.waiting;
+    const auto row = std::ranges::find(task.rows, &run, [](const RowRun& each) { return &each; });
+    take_on(task, row);
+    if (task.waiting == 0 && try_again(task)) start_attempt(task);
+  }
+}
+
+// Whether all rows of the problem were rejected and it may be attempted once more.
+bool Synthesis::try_again(OpenTask& task) {
+  const bool failed = std::ranges::all_of(
+      task.rows, [](const RowRun& run) { return run.row.fate == Fate::kRejected; });
+  if (!asker_ || !failed || static_cast<std::int64_t>(task.attempt) + 1 >= config_.attempts)
+    return false;
+  for (RowRun& run : task.rows) task.ended.push_back(std::move(run.row));
+  task.rows.clear();
+  ++task.attempt;
+  return true;
+}
+
+// Writes the problems at the front that have ended; at the end of the budget all, with what is
+// missing.
+void Synthesis::finish_tasks() {
+  const bool budget_ended = asker_ && asker_->budget_ended();
+  std::vector<TraceRow> finished;
+  while (!tasks_.empty() && (tasks_.front().waiting == 0 || budget_ended) && !enough()) {
+    OpenTask& task = tasks_.front();
+    ++counts_.problems;
+    for (RowRun& run : task.rows) {
+      if (run.row.fate == Fate::kUnderWay) run.row.end(Fate::kNotUsed, std::string(kBudget));
+      task.ended.push_back(std::move(run.row));
+    }
+    for (TraceRow& row : task.ended) {
+      finish(row);
+      finished.push_back(std::move(row));
+    }
+    tasks_.pop_front();
+    ++first_task_;
+  }
+  if (store_) store_->add_verdicts(finished);
+}
+
+void Synthesis::finish(TraceRow& row) {
+  if (row.fate == Fate::kAccepted && enough()) row.end(Fate::kNotUsed, "enough_rows");
+  if (row.fate == Fate::kAccepted && row.right_at_once && !clean_wanted()) {
+    row.end(Fate::kNotUsed, "enough_clean_rows");
+  }
+  if (output_) output_->write(row);
+  if (row.fate == Fate::kAccepted && row.right_at_once) ++clean_;
+  if (row.reason == kNotAnswered || row.reason == kBudget) ++not_answered_;
+  counts_.add(row);
+  progress_.update(counts_.accepted, progress_text());
+}
+
+bool Synthesis::clean_wanted() const {
+  return static_cast<double>(clean_ + 1) <=
+         clean_share_ * static_cast<double>(counts_.accepted + 1);
+}
+
+std::string Synthesis::progress_text() const {
+  if (!asker_) return "";
+  const UsedReplies& used = asker_->used();
+  std::string text =
+      fmt::format("{} rejected, {} open, {} tokens", counts_.rows - counts_.accepted,
+                  asker_->open_questions(), used.prompt_tokens + used.completion_tokens);
+  return used.usd == 0 ? text : text + fmt::format(", ${:.2f}", used.usd);
+}
+
+ExitCode Synthesis::conclude() {
+  counts_.check_sum();
+  progress_.finish();
+  output_->commit(manifest());
+  fmt::print(config_.output == "-" ? stderr : stdout, "{}{}",
+             table_of(counts_, pipeline_.redrawn()),
+             asker_ ? table_of(asker_->used(), asker_->oddities()) : "");
+  const bool budget_ended = asker_ && asker_->budget_ended();
+  if (enough() || (config_.accept == 0 && not_answered_ == 0 && !budget_ended)) {
+    return ExitCode::kDone;
+  }
+  const std::string rows = config_.accept == 0
+                               ? fmt::format("{} rows", counts_.accepted)
+                               : fmt::format("{} of {} rows", counts_.accepted, config_.accept);
+  if (budget_ended) {
+    const StoreTotals& spent = store_->totals();
+    spdlog::warn(
+        "{}: the budget ended after {} tokens and {:.4f} US dollars, {} rows are open; "
+        "with a greater budget the same command goes on",
+        rows, spent.tokens(), spent.usd, not_answered_);
+  } else if (not_answered_ != 0) {
+    spdlog::warn("{}: {} rows have no reply yet; the same command asks for them again", rows,
+                 not_answered_);
+  } else {
+    spdlog::warn("{}: the input ended", rows);
+  }
+  return ExitCode::kIncomplete;
+}
+
+Json Synthesis::manifest() const {
+  const RunLineage& run = output_->run();
+  Json json = {{"tool", "reflect-gen " REFLECT_VERSION},
+               {"recipe", run.recipe},
+               {"recipe_hash", run.recipe_hash},
+               {"system_prompt", run.system_prompt},
+               {"system_prompt_hash", run.system_prompt_hash},
+               {"teacher", run.teacher},
+               {"seed", run.seed}};
+  SynthesizeConfig copy = config_;
+  for (const Field& field : fields_of(copy)) {
+    if (!std::holds_alternative<StructList>(field.value)) {
+      json["settings"][field.path] = text_of(field);
+    }
+  }
+  for (TeacherConfig& teacher : copy.teachers) {
+    Json settings;
+    for (const Field& field : fields_of(teacher)) settings[field.path] = text_of(field);
+    json["teachers"].push_back(std::move(settings));
+  }
+  json["counts"] = json_of(counts_, pipeline_.redrawn());
+  if (asker_) json["replies"] = json_of(asker_->used());
+  return json;
+}
+
+}  // namespace reflect

@@ -1,0 +1,79 @@
+// A run of reflect-gen: problems from a source through the recipe, many at a time where models are
+// asked, their rows written in the order of the source.
+#pragma once
+
+#include <deque>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "recipes/asker.h"
+#include "recipes/pipeline.h"
+#include "recipes/run_report.h"
+#include "recipes/run_store.h"
+#include "recipes/source.h"
+#include "recipes/trace_output.h"
+#include "reflect/metrics/progress.h"
+
+namespace reflect {
+
+class Synthesis {
+ public:
+  // Opens the run store and the teachers where the recipe asks any. All must outlive the run.
+  Synthesis(const SynthesizeConfig& config, const Recipe& recipe, const TeacherTable& teachers);
+
+  // Goes on until the input, the need for rows or the budget ends, and writes all files.
+  // kIncomplete when a row that was asked for is missing, or a signal came (nothing is written).
+  ExitCode run(TaskSource& source);
+
+  // The first `problems` of the source, without writing rows.
+  void pilot(TaskSource& source, std::int64_t problems);
+  const RunCounts& counts() const { return counts_; }
+  UsedReplies used() const { return asker_ ? asker_->used() : UsedReplies(); }
+
+ private:
+  // A problem that has been started, and its rows.
+  struct OpenTask {
+    std::shared_ptr<const SourceTask> task;
+    std::uint64_t number = 0;  // in the run
+    RowRuns rows;
+    std::size_t waiting = 0;  // rows that wait for replies
+    std::uint64_t attempt = 0;
+    std::vector<TraceRow> ended;  // rows of earlier attempts
+  };
+
+  bool enough() const { return config_.accept != 0 && counts_.accepted == config_.accept; }
+  // Returns false when a signal has ended it.
+  bool go_on(TaskSource& source, std::int64_t problems);
+  void start_tasks(TaskSource& source, std::int64_t problems);
+  std::size_t window() const;
+  std::vector<Answer> poll();
+  void start_attempt(OpenTask& task);
+  void take_on(OpenTask& task, RowRuns::iterator row);
+  void deliver(std::vector<Answer> answers);
+  bool try_again(OpenTask& task);
+  void finish_tasks();
+  void finish(TraceRow& row);
+  bool clean_wanted() const;
+  std::string progress_text() const;
+  ExitCode conclude();
+  Json manifest() const;
+
+  const SynthesizeConfig& config_;
+  const Recipe& recipe_;
+  Pipeline pipeline_;
+  double clean_share_;
+  std::optional<RunStore> store_;
+  std::optional<Asker> asker_;
+  std::optional<TraceOutput> output_;
+  Progress progress_;
+  std::deque<OpenTask> tasks_;    // in the order of the source
+  std::uint64_t first_task_ = 0;  // number of tasks_.front()
+  std::int64_t started_ = 0;
+  bool source_ended_ = false;
+  RunCounts counts_;
+  std::int64_t clean_ = 0;
+  std::int64_t not_answered_ = 0;
+};
+
+}  // namespace reflect
