@@ -13,16 +13,16 @@ bool may_succeed(int status) {
 Judgement judge_failure(const HttpReply& reply) {
   switch (reply.failure) {
     case HttpFailure::kTimeout:
-      return {Verdict::kRetry, "timeout", reply.problem};
+      return {ReplyVerdict::kRetry, "timeout", reply.problem};
     case HttpFailure::kTooLarge:
-      return {Verdict::kRetry, "too large", reply.problem};
+      return {ReplyVerdict::kRetry, "too large", reply.problem};
     case HttpFailure::kHopeless:
-      return {Verdict::kStop, "no connection", reply.problem};
+      return {ReplyVerdict::kStop, "no connection", reply.problem};
     case HttpFailure::kConnection:
     case HttpFailure::kNone:
       break;
   }
-  return {Verdict::kRetry, "connection", reply.problem};
+  return {ReplyVerdict::kRetry, "connection", reply.problem};
 }
 
 }  // namespace
@@ -51,7 +51,8 @@ std::string server_words(std::string_view text) {
 Judgement judge_status(const HttpReply& reply) {
   if (reply.failure != HttpFailure::kNone) return judge_failure(reply);
   if (reply.status >= 200 && reply.status < 300) return {};
-  const Verdict verdict = may_succeed(reply.status) ? Verdict::kRetry : Verdict::kStop;
+  const ReplyVerdict verdict =
+      may_succeed(reply.status) ? ReplyVerdict::kRetry : ReplyVerdict::kStop;
   return {verdict, fmt::format("status {}", reply.status), server_words(reply.body)};
 }
 

@@ -164,10 +164,10 @@ void PacedClient::State::settle(HttpReply reply, std::vector<PacedReply>& delive
   const Pending& each = pending.at(reply.id);
   const Judgement judgement = judge(reply);
   const RateSigns signs = rate_signs(reply, std::time(nullptr));
-  const bool pushed_back = judgement.verdict == Verdict::kRetry;
+  const bool pushed_back = judgement.verdict == ReplyVerdict::kRetry;
   obey(signs, each, pushed_back, now);
   if (is_overload(reply)) concurrency.overload(each.sent_at, now);
-  if (judgement.verdict == Verdict::kStop) {
+  if (judgement.verdict == ReplyVerdict::kStop) {
     stop(each.request.url, judgement);
   } else if (pushed_back && signs.retry_after.value_or(0) > config.max_pause) {
     stop(each.request.url, judgement,

@@ -80,7 +80,7 @@ OpenAiReply delivered(ReplyFinish finish, std::string words) {
 }
 
 OpenAiReply retried(std::string reason, std::string words = "") {
-  return {{Verdict::kRetry, std::move(reason), std::move(words)}, std::nullopt};
+  return {{ReplyVerdict::kRetry, std::move(reason), std::move(words)}, std::nullopt};
 }
 
 OpenAiReply judged_error(const HttpReply& http, const Json& body) {
@@ -88,7 +88,8 @@ OpenAiReply judged_error(const HttpReply& http, const Json& body) {
   HttpReply judged = http;
   if (http.status < 300 && error.status >= 400) judged.status = error.status;
   Judgement judgement = judge_status(judged);
-  if (judgement.verdict == Verdict::kDeliver) judgement = {Verdict::kRetry, "error in a 200", ""};
+  if (judgement.verdict == ReplyVerdict::kDeliver)
+    judgement = {ReplyVerdict::kRetry, "error in a 200", ""};
   if (!error.message.empty()) judgement.words = server_words(error.message);
   if (is_prompt_too_long(judged.status, error)) {
     return delivered(ReplyFinish::kPromptTooLong, judgement.words);
@@ -96,7 +97,7 @@ OpenAiReply judged_error(const HttpReply& http, const Json& body) {
   if (judged.status == 400 && error.code == "content_filter") {
     return delivered(ReplyFinish::kRefusal, judgement.words);
   }
-  if (error.code == "insufficient_quota") judgement.verdict = Verdict::kStop;
+  if (error.code == "insufficient_quota") judgement.verdict = ReplyVerdict::kStop;
   return {std::move(judgement), std::nullopt};
 }
 

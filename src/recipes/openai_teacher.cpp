@@ -78,7 +78,7 @@ Judgement OpenAiTeacher::judge(const HttpReply& http) {
   OpenAiReply result = read_openai_reply(http, asked.begun, oddities_);
   asked.reply = std::move(result.reply);
   Judgement& judgement = result.judgement;
-  if (judgement.verdict != Verdict::kStop) return std::move(judgement);
+  if (judgement.verdict != ReplyVerdict::kStop) return std::move(judgement);
   if (http.status == 401 || http.status == 403) {
     judgement.words += fmt::format("; the key is that of the environment variable {}{}",
                                    config_.key_env, has_key_ ? "" : ", which is not set");

@@ -97,7 +97,8 @@ Recipe recipe_for(const SynthesizeConfig& config) {
                fmt::join(recipe_names(), ", "));
   }
   Recipe recipe = load_recipe(config.recipe, settings_of(config.set));
-  for (const TeacherConfig& teacher : teachers_of(config).configs()) {
+  const TeacherTable teachers = teachers_of(config);
+  for (const TeacherConfig& teacher : teachers.configs()) {
     if (std::ranges::find(recipe.teachers, teacher.kind) != recipe.teachers.end()) continue;
     fail_usage("reflect-gen", "the recipe {} has no use for the teacher {}; it works with {}",
                recipe.name, teacher.kind, fmt::join(recipe.teachers, ", "));

@@ -36,10 +36,10 @@ PacingConfig quick_pacing() {
 // As judge_status, and a good reply must be a whole chat completion.
 Judgement judge_chat(const HttpReply& reply) {
   Judgement judgement = judge_status(reply);
-  if (judgement.verdict != Verdict::kDeliver) return judgement;
+  if (judgement.verdict != ReplyVerdict::kDeliver) return judgement;
   const Json json = Json::parse(reply.body, nullptr, false);
   if (!json.is_object() || !json.contains("choices") || json["choices"].empty()) {
-    return {Verdict::kRetry, "malformed", ""};
+    return {ReplyVerdict::kRetry, "malformed", ""};
   }
   return judgement;
 }

@@ -120,12 +120,12 @@ TEST_CASE("statuses that may succeed later are tried again, others stop") {
     reply.status = status;
     return judge_status(reply).verdict;
   };
-  for (const int status : {200, 201, 204}) CHECK(verdict(status) == Verdict::kDeliver);
+  for (const int status : {200, 201, 204}) CHECK(verdict(status) == ReplyVerdict::kDeliver);
   for (const int status : {408, 425, 429, 500, 502, 503, 504, 529}) {
-    CHECK(verdict(status) == Verdict::kRetry);
+    CHECK(verdict(status) == ReplyVerdict::kRetry);
   }
   for (const int status : {301, 307, 400, 401, 403, 404, 405, 413, 422}) {
-    CHECK(verdict(status) == Verdict::kStop);
+    CHECK(verdict(status) == ReplyVerdict::kStop);
   }
 }
 

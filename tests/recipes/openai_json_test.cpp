@@ -115,7 +115,7 @@ TEST_CASE("text, tokens and the way a reply ends are read") {
     const OpenAiReply result =
         read(chat_with(R"({"message": {"content": "hi"}, "finish_reason": )" + rest + "}"));
     REQUIRE(result.reply);
-    CHECK(result.judgement.verdict == Verdict::kDeliver);
+    CHECK(result.judgement.verdict == ReplyVerdict::kDeliver);
     CHECK(result.reply->text == "hi");
     return result.reply->finish;
   };
@@ -193,7 +193,7 @@ TEST_CASE("a reply that is no reply is asked for again") {
     INFO(reply.body);
     const OpenAiReply result = read(reply);
     CHECK_FALSE(result.reply);
-    CHECK(result.judgement.verdict == Verdict::kRetry);
+    CHECK(result.judgement.verdict == ReplyVerdict::kRetry);
     CHECK(result.judgement.reason == reason);
   };
   for (const char* body :
@@ -233,7 +233,7 @@ TEST_CASE("errors of one request are its reply, errors of all requests stop with
   const auto stops = [](int status, const std::string& body, const std::string& words) {
     const OpenAiReply result = read(http(status, body));
     CHECK_FALSE(result.reply);
-    CHECK(result.judgement.verdict == Verdict::kStop);
+    CHECK(result.judgement.verdict == ReplyVerdict::kStop);
     CHECK(result.judgement.words == words);
   };
   stops(401, R"({"error": {"message": "wrong\nkey", "code": "invalid_api_key"}})", "wrong key");

@@ -36,13 +36,13 @@ struct PacingConfig {
 };
 
 // What to do with a reply.
-enum class Verdict {
+enum class ReplyVerdict {
   kDeliver,  // to whoever asked
   kRetry,    // may succeed at another try
   kStop,     // this and all other requests will never succeed
 };
 struct Judgement {
-  Verdict verdict = Verdict::kDeliver;
+  ReplyVerdict verdict = ReplyVerdict::kDeliver;
   std::string reason;  // a short code to count by: "status 429", "timeout"
   std::string words;   // what the server said, for people
 };
