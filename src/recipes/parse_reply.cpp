@@ -89,7 +89,7 @@ void parse_reply(const ParseStep& step, TraceRow& row) {
     return row.reject(fmt::format("trace_{}", name_of(problem.issue)),
                       fmt::format("byte {}", problem.offset));
   }
-  MistakeFinder finder(row.response, row.task->problem.prompt());
+  MistakeFinder finder(row.response, prompt_of(row));
   row.spans = finder.run(trace);
   row.errors = finder.errors();
   for (const TraceError& error : row.errors) {

@@ -94,4 +94,14 @@ inline const std::string& variant_of(const TraceRow& row) {
   return named ? row.assembled->variant : row.solution.source;
 }
 
+// What the row asks and the right answer to it: its problem's, or what it was assembled with.
+inline const std::string& prompt_of(const TraceRow& row) {
+  const bool own = row.assembled && row.assembled->prompt;
+  return own ? *row.assembled->prompt : row.task->problem.prompt();
+}
+inline const std::optional<std::string>& answer_of(const TraceRow& row) {
+  const bool own = row.assembled && row.assembled->answer;
+  return own ? row.assembled->answer : row.task->problem.answer;
+}
+
 }  // namespace reflect

@@ -12,9 +12,9 @@ namespace {
 // Checks the written arithmetic of every line. Nothing said before a reflection is held against
 // what comes after it.
 std::optional<std::string> recheck(const TraceRow& row) {
-  StepChecker checker(row.task->problem.prompt());
+  StepChecker checker(prompt_of(row));
   for (const Span& span : row.spans) {
-    if (span.type == SpanType::kReflection) checker = StepChecker(row.task->problem.prompt());
+    if (span.type == SpanType::kReflection) checker = StepChecker(prompt_of(row));
     const bool sound = span.type == SpanType::kThinking || span.type == SpanType::kCorrection;
     const bool proven = span.type == SpanType::kError && span.proof == Proof::kExecuted;
     if (!sound && !proven) continue;
@@ -34,15 +34,17 @@ std::optional<std::string> recheck(const TraceRow& row) {
 
 void verify(const VerifyStep& step, TraceRow& row) {
   const SourceTask& task = *row.task;
-  if (!task.problem.answer) return row.reject("no_gold_answer");
+  const std::optional<std::string>& answer = answer_of(row);
+  if (!answer) return row.reject("no_gold_answer");
   if (const auto reason = check_spans(row.response, row.spans)) {
     return row.reject("bad_spans", *reason);
   }
   const std::string output = parse_trace(row.response).output;
-  const Verdict verdict = Checker::named(step.checker).check(output, *task.problem.answer);
+  const Verdict verdict = Checker::named(step.checker).check(output, *answer);
   if (!verdict.right) return row.reject("wrong_output", verdict.reason);
-  const auto reason =
-      task.program ? audit(*task.family, *task.program, row.response, row.spans) : recheck(row);
+  const auto reason = task.program && !row.assembled
+                          ? audit(*task.family, *task.program, row.response, row.spans)
+                          : recheck(row);
   if (reason) row.reject("not_as_claimed", *reason);
 }
 
