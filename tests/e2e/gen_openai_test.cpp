@@ -1,0 +1,183 @@
+// reflect-gen with a teacher behind an HTTP endpoint that misbehaves on purpose: right rows under
+// every fault, runs that are killed and go on, keys that are not told.
+#include <stdlib.h>
+
+#include <catch2/catch.hpp>
+#include <chrono>
+#include <filesystem>
+#include <thread>
+
+#include "e2e/run_tool.h"
+#include "net/fault_server.h"
+#include "reflect/base/error.h"
+#include "reflect/base/random.h"
+#include "reflect/data/record.h"
+
+namespace reflect {
+namespace {
+
+using Arguments = std::vector<std::string>;
+
+const std::string kKey = "sk-secret-13579-24680";
+
+// `count` problems, and a script of replies with a mistake that is noticed in each.
+void write_problems(const TempFolder& folder, int count) {
+  std::string problems, script;
+  for (int i = 0; i < count; ++i) {
+    const int a = 3 + i % 7, b = 4 + i % 5, product = a * b;
+    const std::string name = fmt::format("Problem {}:", i);
+    const Json problem = {{"prompt", fmt::format("{} what is {} * {} + {}?", name, a, b, i)},
+                          {"answer", std::to_string(product + i)}};
+    problems += problem.dump() + "\n";
+    const std::string reply = fmt::format(
+        "<thinking>\n{0} * {1} = {3}\n<reflection>{0} * {1} is {2}, not {3}.</reflection>\n"
+        "{0} * {1} = {2}\n{2} + {4} = {5}\n</thinking>\n<output>{5}</output>",
+        a, b, product, product + 1, i, product + i);
+    script += Json{{"match", name}, {"replies", {reply}}}.dump() + "\n";
+  }
+  write_file_atomic(folder / "problems.jsonl", problems);
+  write_file_atomic(folder / "script.jsonl", script);
+}
+
+Arguments asking(const TempFolder& folder, const std::string& url, const std::string& output) {
+  return {"--recipe",
+          "reflection",
+          "--input",
+          folder / "problems.jsonl",
+          "--output",
+          folder / output,
+          "--teacher.kind",
+          "openai",
+          "--teacher.url",
+          url,
+          "--teacher.model",
+          "small",
+          "--teacher.key-env",
+          "REFLECT_TEST_KEY",
+          "--teacher.backoff",
+          "0.02",
+          "--teacher.max-backoff",
+          "0.1",
+          "--teacher.timeout",
+          "10",
+          "--quiet"};
+}
+
+// Every file of a folder in one text.
+std::string all_bytes(const std::string& folder) {
+  std::string bytes;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(folder)) {
+    if (entry.is_regular_file()) bytes += read_file(entry.path().string());
+  }
+  return bytes;
+}
+
+TEST_CASE("an endpoint's traces are the same rows whatever goes wrong on the way") {
+  ::setenv("REFLECT_TEST_KEY", kKey.c_str(), 1);
+  const TempFolder folder;
+  write_problems(folder, 80);
+  const FaultServer server({"--script", folder / "script.jsonl"});
+  const ToolResult calm = run_tool("reflect-gen", asking(folder, server.url(), "calm.jsonl"));
+  INFO(calm.err);
+  REQUIRE(calm.exit_code == 0);
+  const std::vector<Record> rows = read_records(folder / "calm.jsonl");
+  REQUIRE(rows.size() == 80);
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    CHECK(rows[i].prompt().starts_with(fmt::format("Problem {}:", i)));
+    CHECK(parse_trace(rows[i].response).output == rows[i].answer);
+    CHECK(rows[i].lineage.at("proof") == "executed");
+  }
+  const ToolResult rough =
+      run_tool("reflect-gen", asking(folder, server.url("mixed:3"), "rough.jsonl"));
+  INFO(rough.err);
+  REQUIRE(rough.exit_code == 0);
+  CHECK(read_file(folder / "rough.jsonl") == read_file(folder / "calm.jsonl"));
+  CHECK(server.told("stats").at("faults").size() > 10);
+  CHECK(rough.out.find("tried again: malformed reply") != std::string::npos);
+  CHECK(all_bytes(folder.path()).find(kKey) == std::string::npos);
+  CHECK(server.told("requests").at(0).at("key") == "Bearer " + kKey);
+}
+
+TEST_CASE("a run with an endpoint that is killed at fifty instants ends with the same bytes") {
+  ::setenv("REFLECT_TEST_KEY", kKey.c_str(), 1);
+  constexpr int kProblems = 240, kKills = 50, kInFlight = 4;
+  const TempFolder folder;
+  write_problems(folder, kProblems);
+  const FaultServer server({"--script", folder / "script.jsonl", "--delay", "0.02"});
+  const auto run = [&](const std::string& output) {
+    Arguments arguments = asking(folder, server.url(), output);
+    arguments.insert(arguments.end(), {"--teacher.max-in-flight", std::to_string(kInFlight)});
+    return arguments;
+  };
+  const auto begin = std::chrono::steady_clock::now();
+  REQUIRE(run_tool("reflect-gen", run("whole.jsonl")).exit_code == 0);
+  const auto time = std::chrono::steady_clock::now() - begin;
+
+  const auto requests = [&] { return server.told("stats").at("requests").get<int>(); };
+  const int before = requests();
+  Random random(3, "kill");
+  int killed = 0;
+  for (int i = 0; i < kKills; ++i) {
+    Tool tool("reflect-gen", run("cut.jsonl"));
+    std::this_thread::sleep_for(time * (0.2 * random.uniform()));
+    tool.send(SIGKILL);
+    killed += tool.wait().exit_code == 128 + SIGKILL ? 1 : 0;
+  }
+  CHECK(killed > 10);
+  const ToolResult last = run_tool("reflect-gen", run("cut.jsonl"));
+  INFO(last.err);
+  REQUIRE(last.exit_code == 0);
+  CHECK(read_file(folder / "cut.jsonl") == read_file(folder / "whole.jsonl"));
+  CHECK(read_file(folder / "cut.rejected.jsonl") == read_file(folder / "whole.rejected.jsonl"));
+  CHECK(requests() - before >= kProblems);
+  CHECK(requests() - before <= kProblems + killed * kInFlight);  // only those under way are lost
+}
+
+TEST_CASE("an endpoint that refuses ends the run with its words and without the key") {
+  ::setenv("REFLECT_TEST_KEY", kKey.c_str(), 1);
+  const TempFolder folder;
+  write_problems(folder, 10);
+  const FaultServer server;
+  const auto fails = [&](const std::string& url, const std::string& expected) {
+    const ToolResult result = run_tool("reflect-gen", asking(folder, url, "traces.jsonl"));
+    INFO(result.err);
+    CHECK(result.exit_code == 1);
+    CHECK(result.err.find(expected) != std::string::npos);
+    CHECK(result.err.find(kKey) == std::string::npos);
+    CHECK_FALSE(std::filesystem::exists(folder / "traces.jsonl"));
+  };
+  fails(server.url("401-echo:99"), "your key Bearer [key] is wrong");
+  fails(server.url("404:99"), "check --teacher.url and --teacher.model");
+  fails(server.url("503:99"), "8 attempts");
+  CHECK(all_bytes(folder.path()).find(kKey) == std::string::npos);
+
+  ::unsetenv("REFLECT_TEST_KEY");
+  const ToolResult keyless = run_tool("reflect-gen", asking(folder, server.url(), "traces.jsonl"));
+  CHECK(keyless.exit_code == 2);
+  CHECK(keyless.err.find("REFLECT_TEST_KEY, which is not set") != std::string::npos);
+}
+
+TEST_CASE("a request that no attempt answers leaves its row out, and the same command asks again") {
+  ::setenv("REFLECT_TEST_KEY", kKey.c_str(), 1);
+  const TempFolder folder;
+  write_problems(folder, 10);
+  const std::string good = read_file(folder / "script.jsonl");
+  write_file_atomic(folder / "bad.jsonl",
+                    "{\"match\": \"Problem 4:\", \"replies\": [{\"body\": {}}]}\n" + good);
+  {
+    const FaultServer server({"--script", folder / "bad.jsonl"});
+    const ToolResult result = run_tool("reflect-gen", asking(folder, server.url(), "traces.jsonl"));
+    INFO(result.err);
+    CHECK(result.exit_code == 3);
+    CHECK(read_records(folder / "traces.jsonl").size() == 9);
+  }
+  const FaultServer server({"--script", folder / "script.jsonl"});
+  const ToolResult result = run_tool("reflect-gen", asking(folder, server.url(), "traces.jsonl"));
+  INFO(result.err);
+  CHECK(result.exit_code == 0);
+  CHECK(read_records(folder / "traces.jsonl").size() == 10);
+  CHECK(server.told("stats").at("requests") == 1);
+}
+
+}  // namespace
+}  // namespace reflect
