@@ -99,18 +99,40 @@ std::string with_known_spelling(std::string argument, const std::vector<Field>& 
                                : fmt::format("--{}{}", known->path, argument.substr(end));
 }
 
+// "--list a b" as "--list a,b": what follows a list's flag up to the next flag.
+std::vector<std::string> with_joined_lists(std::vector<std::string> arguments,
+                                           const std::vector<Field>& fields) {
+  std::vector<std::string> joined;
+  bool in_list = false;
+  for (std::string& argument : arguments) {
+    if (argument.starts_with("--")) {
+      const auto field = std::ranges::find(fields, argument.substr(2), &Field::path);
+      in_list =
+          field != fields.end() && std::holds_alternative<std::vector<std::string>*>(field->value);
+    } else if (in_list && !joined.back().starts_with("--")) {
+      joined.back().append(",").append(argument);
+      continue;
+    }
+    joined.push_back(std::move(argument));
+  }
+  return joined;
+}
+
 // The arguments as CLI11 takes them: last one first, and "--name=" as a flag with an empty value.
 std::vector<std::string> arguments_of(int argc, char** argv, const std::vector<Field>& fields) {
-  std::vector<std::string> arguments;
-  for (int i = argc - 1; i > 0; --i) {
-    std::string argument = with_known_spelling(argv[i], fields);
+  std::vector<std::string> given;
+  for (int i = 1; i < argc; ++i) given.push_back(with_known_spelling(argv[i], fields));
+  std::vector<std::string> arguments = with_joined_lists(std::move(given), fields);
+  std::reverse(arguments.begin(), arguments.end());
+  std::vector<std::string> result;
+  for (std::string& argument : arguments) {
     if (argument.starts_with("--") && argument.ends_with('=')) {
-      arguments.emplace_back();
+      result.emplace_back();
       argument.pop_back();
     }
-    arguments.push_back(std::move(argument));
+    result.push_back(std::move(argument));
   }
-  return arguments;
+  return result;
 }
 
 // The examples, after the settings that have no flag.

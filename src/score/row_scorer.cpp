@@ -1,11 +1,9 @@
 #include "score/row_scorer.h"
 
 #include <cmath>
-#include <filesystem>
-#include <set>
 
-#include "reflect/base/hash.h"
 #include "score/explain.h"
+#include "score/finished.h"
 
 namespace reflect {
 
@@ -79,16 +77,6 @@ Json scores_of(const RowWork& work, const std::vector<PassScore>& scores) {
       json["gains"].push_back({{"round", gain.round}, {"status", name_of(without.status)}});
   }
   return json;
-}
-
-// Name, size and time of each file of a folder: changes when one of them does.
-std::string folder_state(const std::string& folder) {
-  std::set<std::string> files;
-  for (const auto& entry : std::filesystem::directory_iterator(folder))
-    if (entry.is_regular_file())
-      files.insert(fmt::format("{} {} {}", entry.path().filename().string(), entry.file_size(),
-                               entry.last_write_time().time_since_epoch().count()));
-  return content_hash(fmt::format("{}", fmt::join(files, "\n")));
 }
 
 ScorerConfig scorer_config(const ScoreConfig& config) {

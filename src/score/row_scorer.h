@@ -37,6 +37,9 @@ class RowScorer {
   // What the scores depend on beside the rows: settings, model, adapter, code version.
   const Json& identity() const { return identity_; }
 
+  const Llama& model() const { return *model_; }
+  const Adapter* adapter() const { return adapter_ ? &*adapter_ : nullptr; }
+
  private:
   bool reference() const { return config_.parity == "reference"; }
   Json make_identity() const;

@@ -11,12 +11,14 @@
 #include "reflect/base/config.h"
 #include "reflect/base/hash.h"
 #include "reflect/base/signals.h"
+#include "reflect/data/decontaminate.h"
 #include "reflect/metrics/progress.h"
+#include "score/finished.h"
 #include "score/journal.h"
 #include "score/row_scorer.h"
 #include "score/row_stream.h"
+#include "score/select_rows.h"
 #include "score/shard.h"
-#include "score/summary.h"
 
 namespace reflect {
 
@@ -34,10 +36,16 @@ void check_settings(const ScoreConfig& config) {
     fail_usage("score", "--output and --selected must be files: a run is resumed from beside them");
   if (config.output == config.selected)
     fail_usage("score", "--output and --selected are the same file, {}", config.output);
-  if (config.selection.policy != "none" && !config.reverse)
+  if (config.selection.policy.starts_with("selective") && !config.reverse)
     fail_usage("score", "--selection.policy {} compares r-IFD; leave --reverse at true",
                config.selection.policy);
   if (config.limit < 0) fail_usage("score", "--limit {} must not be negative", config.limit);
+  if (!(config.decontaminate_ratio > 0 && config.decontaminate_ratio <= 1))
+    fail_usage("score", "--decontaminate-ratio {} must be above 0 and at most 1",
+               config.decontaminate_ratio);
+  const std::string control = random_control_path(config);
+  if (control == config.selected || control == config.output || control == config.input)
+    fail_usage("score", "--random-control would replace {}; choose another name or none", control);
   check(config.selection);
 }
 
@@ -104,24 +112,12 @@ ScoreConfig settings_of(ScoreConfig config, const Shard& shard) {
   if (config.input == "-" || config.limit > 0)
     fail_usage("score", "--shard {}/{} needs an input that is a file, and no --limit", shard.index,
                shard.count);
+  if (const std::string control = random_control_path(config); !control.empty())
+    config.random_control = shard_path(control, shard);
+  if (!config.report.empty()) config.report = shard_path(config.report, shard);
   config.output = shard_path(config.output, shard);
   config.selected = shard_path(config.selected, shard);
   return config;
-}
-
-std::optional<double> number(const Json& scores, const std::string& name) {
-  const Json& value = scores.at(name);
-  return value.is_number() ? std::optional(value.get<double>()) : std::nullopt;
-}
-
-Candidate candidate_of(const Json& row, const std::string& ratio) {
-  const Json& scores = row.at("scores");
-  const std::string id = row.at("id").get<std::string>();
-  return {.group = row.value("group", "id " + id),
-          .variant = row.value("variant", ""),
-          .status = *score_status_named(scores.at("status").get<std::string>()),
-          .ifd = number(scores, "ifd_" + ratio),
-          .rifd = number(scores, "rifd_" + ratio)};
 }
 
 // What this process computed, without what it found in the journal.
@@ -148,29 +144,22 @@ struct Work {
   }
 };
 
-// The scored batches in order, and the decisions over all of their rows.
-struct Scored {
-  std::vector<std::string> keys;
-  std::vector<Candidate> candidates;
-};
+// The rows of the scored batches, in order.
+ScoredRows rows_in(const Journal& journal, const std::vector<std::string>& keys) {
+  return [&](const std::function<void(Json&)>& visit) {
+    for (const std::string& key : keys)
+      for (Json& row : journal.rows(key)) visit(row);
+  };
+}
 
-Summary write_rows(const ScoreConfig& config, const Journal& journal, const Scored& scored) {
-  const std::vector<Decision> decisions = select(scored.candidates, config.selection);
-  AtomicWriter all(config.output), kept(config.selected);
-  Summary summary;
-  for (const std::string& key : scored.keys) {
-    for (Json& row : journal.rows(key)) {
-      const Decision decision = decisions[summary.rows()];
-      row["decision"] = decision == Decision::kKept ? "kept" : "dropped";
-      row["decision_reason"] = reason_of(decision);
-      summary.add(row, decision);
-      write_json_line(all, row);
-      if (decision == Decision::kKept) write_json_line(kept, row);
+ScoredRows rows_in(const std::string& path) {
+  return [path](const std::function<void(Json&)>& visit) {
+    LineReader lines(path);
+    while (const auto line = lines.next()) {
+      Json row = parse_json_line(*line, fmt::format("{}:{}", path, lines.line_number()));
+      visit(row);
     }
-  }
-  all.commit();
-  kept.commit();
-  return summary;
+  };
 }
 
 void write_rejected(const std::string& path, const std::vector<BadRow>& bad_rows) {
@@ -185,28 +174,27 @@ void write_rejected(const std::string& path, const std::vector<BadRow>& bad_rows
 }
 
 // What the numbers mean and where they come from.
-Json meta_of(const ScoreConfig& config, const Json& identity, const Json& counts) {
+Json meta_of(const Json& identity, const std::string& key, const Json& counts) {
   Json meta = {{"tool", "reflect-score"},
                {"direction",
                 "IFD and r-IFD: higher = harder for the model; >= 1: the condition "
                 "does not help"}};
   meta.update(identity);
-  meta["selection_ratio"] = config.selection.ratio;
+  meta["score_key"] = key;
   meta["counts"] = counts;
-  ScoreConfig copy = config;
-  for (const Field& field : fields_of(copy)) meta["settings"][field.path] = text_of(field);
   return meta;
 }
 
-void print_summary(const Summary& summary, const Json& meta, const std::string& speed) {
+void print_summary(const SelectionOutcome& outcome, const Json& meta, const std::string& speed) {
+  const Summary& summary = outcome.summary;
   const auto text = [&](const char* name) { return meta.at(name).get<std::string>(); };
   const std::string page = fmt::format(
       "{} rows scored, {} input lines rejected, {} rows kept\n"
-      "mode {}, template {}, dtype {}, selection by the ratio of {}\n{}\n\n{}",
+      "mode {}, template {}, dtype {}, selection by the ratio of {}\n{}\n\n{}\n{}",
       summary.rows(), meta.at("counts").at("rejected_lines").get<std::size_t>(), summary.kept(),
       text("mode"), text("template"), text("dtype"),
       text("selection_ratio") == "ppl" ? "perplexities" : "losses", speed,
-      summary.table() + summary.gain_lines());
+      summary.table() + summary.gain_lines(), outcome.table);
   std::fputs(page.c_str(), stdout);
   std::fflush(stdout);
   if (summary.mostly_unhelped())
@@ -234,20 +222,50 @@ ExitCode explain_row(const ScoreConfig& config) {
   fail("score", "no row of {} has the id \"{}\" of --explain", config.input, config.explain);
 }
 
+// Decides among scored rows, writes everything about it and tells the user.
+void finish(const ScoreConfig& config, const ScoredRows& rows, const ScorerProvider& scorer,
+            Json meta, const std::string& speed) {
+  const SelectionOutcome outcome = select_rows(config, rows, scorer);
+  const std::size_t rejected = meta.at("counts").at("rejected_lines");
+  meta["counts"] = outcome.summary.json();
+  meta["counts"]["rejected_lines"] = rejected;
+  meta["selection_ratio"] = config.selection.ratio;
+  ScoreConfig copy = config;
+  for (const Field& field : fields_of(copy)) meta["settings"][field.path] = text_of(field);
+  write_file_atomic(config.output + ".meta.json", meta.dump(2) + "\n");
+  print_summary(outcome, meta, speed);
+}
+
+// Selects among the scores that an earlier run left in `output`.
+void select_again(const ScoreConfig& config, const Json& meta) {
+  spdlog::info("{} holds the scores already; selecting among them", config.output);
+  std::optional<RowScorer> scorer;
+  const auto load = [&]() -> const RowScorer& { return scorer ? *scorer : scorer.emplace(config); };
+  finish(config, rows_in(config.output), load, meta, "scores of an earlier run");
+}
+
 }  // namespace
 
 ExitCode score_rows(const ScoreConfig& given) {
   if (!given.explain.empty()) return explain_row(given);
   check_settings(given);
+  if (!given.decontaminate.empty())  // a bad file is told before hours of scoring
+    Benchmarks(given.decontaminate, given.decontaminate_ratio);
   const Shard shard = shard_named(given.shard);
   const ScoreConfig config = settings_of(given, shard);
+  const std::string key = score_key(config);
+  if (const std::optional<Json> meta = finished_meta(config, key)) {
+    select_again(config, *meta);
+    return ExitCode::kDone;
+  }
   const Portion portion = portion_of(config, shard);
   const RowScorer scorer(config);
   Progress progress("score", "rows", portion.rows, config.runtime.quiet);
   Journal journal(config.output + ".journal");
   if (journal.batches() > 0) spdlog::info("resuming after {} batches", journal.batches());
 
-  Scored scored;
+  std::vector<std::string> keys;
+  std::int64_t done = 0;
   Work work;
   RowStream rows(
       config.input,
@@ -259,32 +277,27 @@ ExitCode score_rows(const ScoreConfig& given) {
   const std::string identity = scorer.identity().dump();
   for (auto batch = plan.next(); !batch.empty(); batch = plan.next()) {
     if (signal_received() != 0) return ExitCode::kIncomplete;
-    scored.keys.push_back(key_of(batch, identity));
-    if (!journal.contains(scored.keys.back())) {
-      journal.append(scored.keys.back(), scorer.score(batch));
+    keys.push_back(key_of(batch, identity));
+    if (!journal.contains(keys.back())) {
+      journal.append(keys.back(), scorer.score(batch));
       work.add(batch);
     }
-    for (const Json& row : journal.rows(scored.keys.back()))
-      scored.candidates.push_back(candidate_of(row, config.selection.ratio));
-    progress.update(static_cast<std::int64_t>(scored.candidates.size()));
+    progress.update(done += static_cast<std::int64_t>(batch.size()));
   }
   progress.finish();
   const std::string speed = work.line(scorer.tokens());
   const std::vector<BadRow>& bad_rows = rows.bad_rows();
   write_rejected(config.output + ".rejected.jsonl", bad_rows);
-  if (scored.candidates.empty()) {
+  if (keys.empty()) {
     journal.remove();
     fail("score", "no row of {} could be read; {} lines were rejected{}", config.input,
          bad_rows.size(), bad_rows.empty() ? "" : "; the first: " + bad_rows[0].reason);
   }
-
-  const Summary summary = write_rows(config, journal, scored);
-  Json counts = summary.json();
-  counts["rejected_lines"] = bad_rows.size();
-  const Json meta = meta_of(config, scorer.identity(), counts);
-  write_file_atomic(config.output + ".meta.json", meta.dump(2) + "\n");
+  const Json counts = {{"rejected_lines", bad_rows.size()}};
+  finish(
+      config, rows_in(journal, keys), [&]() -> const RowScorer& { return scorer; },
+      meta_of(scorer.identity(), key, counts), speed);
   journal.remove();
-  print_summary(summary, meta, speed);
   return ExitCode::kDone;
 }
 

@@ -24,13 +24,14 @@ Decision decision_of(ScoreStatus status) {
   return Decision::kNonFinite;
 }
 
-// The usable candidates of one problem; null where missing or failed.
+// The candidates of one problem that may be compared; null where missing, failed or wrong.
 struct Group {
   const Candidate *original = nullptr, *q = nullptr, *a = nullptr, *qa = nullptr;
   // The first of a kind counts.
   void add(const Candidate& candidate) {
     if (candidate.status != ScoreStatus::kOk) return;
     if (candidate.variant == "original" && !original) original = &candidate;
+    if (candidate.correct == false) return;
     if (candidate.variant == "Q" && !q) q = &candidate;
     if (candidate.variant == "A" && !a) a = &candidate;
     if (candidate.variant == "QA" && !qa) qa = &candidate;
@@ -50,95 +51,195 @@ const Candidate* choose(const Group& group) {
   return lower_rifd(group.a, group.original) ? group.a : group.original;
 }
 
-void apply_selective(const std::vector<Candidate>& candidates, bool reflected_only,
-                     std::vector<Decision>& decisions) {
-  std::unordered_map<std::string, Group> groups;
-  for (const Candidate& candidate : candidates) groups[candidate.group].add(candidate);
-  for (std::size_t i = 0; i < candidates.size(); ++i) {
-    if (decisions[i] != Decision::kKept) continue;
-    const Group& group = groups[candidates[i].group];
-    const Candidate* chosen = choose(group);
-    if (!chosen)
-      decisions[i] = Decision::kIncompleteGroup;
-    else if (chosen != &candidates[i])
-      decisions[i] = Decision::kNotChosen;
-    else if (reflected_only && chosen != group.a && chosen != group.qa)
-      decisions[i] = Decision::kNotReflected;
+// The gates one after another over the decisions so far.
+class Selector {
+ public:
+  Selector(const std::vector<Candidate>& candidates, const SelectionConfig& config,
+           const SelectionTools& tools)
+      : candidates_(candidates), config_(config), tools_(tools) {}
+
+  Selection run() {
+    for (const Candidate& candidate : candidates_)
+      selection_.decisions.push_back(decision_of(candidate.status));
+    drop(&Selector::by_correctness);
+    if (config_.policy.starts_with("selective")) drop_not_chosen();
+    drop(&Selector::by_ratio);
+    drop(&Selector::by_gain_and_length);
+    if (config_.exact_duplicates) drop_duplicates();
+    if (config_.near_duplicates > 0 && tools_.near_duplicates) drop_near_duplicates();
+    drop(&Selector::by_benchmarks);
+    apply_fractions();
+    return std::move(selection_);
   }
-}
 
-bool passes_gate(const std::optional<double>& value, double below) {
-  return below == 0 || !value || *value < below;
-}
+ private:
+  std::vector<std::size_t> left() const {
+    std::vector<std::size_t> rows;
+    for (std::size_t i = 0; i < candidates_.size(); ++i)
+      if (selection_.decisions[i] == Decision::kKept) rows.push_back(i);
+    return rows;
+  }
 
-void apply_top_fraction(const std::vector<Candidate>& candidates, double fraction,
-                        std::vector<Decision>& decisions) {
-  std::vector<std::size_t> left;
-  for (std::size_t i = 0; i < candidates.size(); ++i)
-    if (decisions[i] == Decision::kKept) left.push_back(i);
-  std::stable_sort(left.begin(), left.end(), [&](std::size_t x, std::size_t y) {
-    return candidates[x].ifd > candidates[y].ifd;
-  });
-  const auto wanted =
-      static_cast<std::size_t>(std::llround(fraction * static_cast<double>(candidates.size())));
-  for (std::size_t i = wanted; i < left.size(); ++i) decisions[left[i]] = Decision::kBelowTop;
+  void drop(Decision (Selector::*decide)(const Candidate&) const) {
+    for (const std::size_t i : left()) selection_.decisions[i] = (this->*decide)(candidates_[i]);
+  }
+
+  Decision by_correctness(const Candidate& candidate) const {
+    return candidate.correct == false ? Decision::kWrongAnswer : Decision::kKept;
+  }
+
+  Decision by_ratio(const Candidate& candidate) const {
+    const std::optional<double>&ifd = candidate.ifd, &rifd = candidate.rifd;
+    if (config_.min_ifd > 0 && ifd && *ifd < config_.min_ifd) return Decision::kLowIfd;
+    if (config_.max_ifd > 0 && ifd && *ifd >= config_.max_ifd) return Decision::kHighIfd;
+    if (config_.max_rifd > 0 && rifd && *rifd >= config_.max_rifd) return Decision::kHighRifd;
+    return Decision::kKept;
+  }
+
+  Decision by_gain_and_length(const Candidate& candidate) const {
+    if (config_.min_gain > kNoGainGate && candidate.gain && *candidate.gain < config_.min_gain)
+      return Decision::kLowGain;
+    if (candidate.tokens < config_.min_tokens) return Decision::kShortResponse;
+    if (config_.max_tokens > 0 && candidate.tokens > config_.max_tokens)
+      return Decision::kLongResponse;
+    return Decision::kKept;
+  }
+
+  Decision by_benchmarks(const Candidate& candidate) const {
+    return candidate.contaminated ? Decision::kContaminated : Decision::kKept;
+  }
+
+  void drop_not_chosen() {
+    std::unordered_map<std::string, Group> groups;
+    for (const Candidate& candidate : candidates_) groups[candidate.group].add(candidate);
+    for (const std::size_t i : left()) {
+      const Group& group = groups.at(candidates_[i].group);
+      const Candidate* chosen = choose(group);
+      if (!chosen)
+        selection_.decisions[i] = Decision::kIncompleteGroup;
+      else if (chosen != &candidates_[i])
+        selection_.decisions[i] = Decision::kNotChosen;
+      else if (config_.policy == "selective-script" && chosen != group.a && chosen != group.qa)
+        selection_.decisions[i] = Decision::kNotReflected;
+    }
+  }
+
+  void drop_duplicates() {
+    std::unordered_map<std::uint64_t, std::size_t> first;
+    for (const std::size_t i : left()) {
+      if (candidates_[i].content == 0) continue;
+      const auto [kept, is_new] = first.emplace(candidates_[i].content, i);
+      if (is_new) continue;
+      selection_.decisions[i] = Decision::kDuplicate;
+      selection_.duplicate_of[i] = {kept->second, 1};
+    }
+  }
+
+  void drop_near_duplicates() {
+    const std::vector<std::size_t> rows = left();
+    const auto matches = tools_.near_duplicates->find(rows, config_.near_duplicates);
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+      if (!matches[i]) continue;
+      selection_.decisions[rows[i]] = Decision::kNearDuplicate;
+      selection_.duplicate_of[rows[i]] = *matches[i];
+    }
+  }
+
+  std::size_t share(double fraction) const {
+    return static_cast<std::size_t>(
+        std::llround(fraction * static_cast<double>(candidates_.size())));
+  }
+
+  // Those of highest IFD stay.
+  void drop_below(std::size_t wanted) {
+    std::vector<std::size_t> rows = left();
+    std::stable_sort(rows.begin(), rows.end(), [&](std::size_t x, std::size_t y) {
+      return candidates_[x].ifd > candidates_[y].ifd;
+    });
+    for (std::size_t i = wanted; i < rows.size(); ++i)
+      selection_.decisions[rows[i]] = Decision::kBelowTop;
+  }
+
+  void drop_not_diverse(std::size_t wanted) {
+    std::vector<std::size_t> rows = left();
+    if (rows.size() <= wanted) return;
+    for (const std::size_t i : rows) selection_.decisions[i] = Decision::kNotDiverse;
+    const auto chosen =
+        tools_.diverse ? tools_.diverse(rows, wanted)
+                       : std::vector(rows.begin(),
+                                     std::next(rows.begin(), static_cast<std::ptrdiff_t>(wanted)));
+    for (const std::size_t i : chosen) selection_.decisions[i] = Decision::kKept;
+  }
+
+  void apply_fractions() {
+    const bool superfilter = config_.policy == "superfilter";
+    if (superfilter) drop_below(share(config_.pool_fraction));
+    if (superfilter || config_.policy == "diverse")
+      drop_not_diverse(share(config_.top_fraction));
+    else if (config_.top_fraction < 1)
+      drop_below(share(config_.top_fraction));
+  }
+
+  const std::vector<Candidate>& candidates_;
+  const SelectionConfig& config_;
+  const SelectionTools& tools_;
+  Selection selection_;
+};
+
+void check_fractions(const SelectionConfig& config) {
+  if (!(config.top_fraction > 0 && config.top_fraction <= 1))
+    fail_usage("select", "--selection.top-fraction {} must be above 0 and at most 1",
+               config.top_fraction);
+  const bool by_fraction =
+      config.policy == "cherry" || config.policy == "diverse" || config.policy == "superfilter";
+  if (by_fraction && config.top_fraction == 1)
+    fail_usage(
+        "select",
+        "--selection.policy {} keeps a share of the rows; set --selection.top-fraction below "
+        "1, for example 0.1",
+        config.policy);
+  if (config.policy == "superfilter" &&
+      !(config.pool_fraction >= config.top_fraction && config.pool_fraction <= 1))
+    fail_usage("select",
+               "--selection.pool-fraction {} must be at least the top fraction {} and at most 1",
+               config.pool_fraction, config.top_fraction);
 }
 
 }  // namespace
 
 void check(const SelectionConfig& config) {
-  if (!(config.top_fraction > 0 && config.top_fraction <= 1))
-    fail_usage("select", "--selection.top-fraction {} must be above 0 and at most 1",
-               config.top_fraction);
-  if (!(config.max_ifd >= 0 && config.max_rifd >= 0))
+  check_fractions(config);
+  if (!(config.min_ifd >= 0 && config.max_ifd >= 0 && config.max_rifd >= 0))
+    fail_usage(
+        "select",
+        "--selection.min-ifd {}, --selection.max-ifd {} and --selection.max-rifd {} must not "
+        "be negative; 0 turns a gate off",
+        config.min_ifd, config.max_ifd, config.max_rifd);
+  if (config.max_ifd > 0 && config.min_ifd >= config.max_ifd)
+    fail_usage("select", "--selection.min-ifd {} leaves nothing below --selection.max-ifd {}",
+               config.min_ifd, config.max_ifd);
+  if (std::isnan(config.min_gain))
+    fail_usage("select", "--selection.min-gain must be a number; {} turns the gate off",
+               kNoGainGate);
+  if (config.min_tokens < 0 || config.max_tokens < 0 ||
+      (config.max_tokens > 0 && config.min_tokens > config.max_tokens))
     fail_usage("select",
-               "--selection.max-ifd {} and --selection.max-rifd {} must not be negative; 0 turns a "
+               "--selection.min-tokens {} and --selection.max-tokens {} leave no length; 0 turns a "
                "gate off",
-               config.max_ifd, config.max_rifd);
+               config.min_tokens, config.max_tokens);
+  if (!(config.near_duplicates >= 0 && config.near_duplicates <= 1))
+    fail_usage("select", "--selection.near-duplicates {} must lie between 0 (no such gate) and 1",
+               config.near_duplicates);
 }
 
-std::string_view reason_of(Decision decision) {
-  switch (decision) {
-    case Decision::kKept:
-      return "kept";
-    case Decision::kTooLong:
-      return "too_long";
-    case Decision::kEmpty:
-      return "empty";
-    case Decision::kNonFinite:
-      return "non_finite";
-    case Decision::kIncompleteGroup:
-      return "incomplete_group";
-    case Decision::kNotChosen:
-      return "not_chosen";
-    case Decision::kNotReflected:
-      return "not_reflected";
-    case Decision::kHighIfd:
-      return "high_ifd";
-    case Decision::kHighRifd:
-      return "high_rifd";
-    case Decision::kBelowTop:
-      return "below_top";
-  }
-  return "unknown";
+std::size_t Selection::kept() const {
+  return static_cast<std::size_t>(std::count(decisions.begin(), decisions.end(), Decision::kKept));
 }
 
-std::vector<Decision> select(const std::vector<Candidate>& candidates,
-                             const SelectionConfig& config) {
+Selection select(const std::vector<Candidate>& candidates, const SelectionConfig& config,
+                 const SelectionTools& tools) {
   check(config);
-  std::vector<Decision> decisions;
-  for (const Candidate& candidate : candidates) decisions.push_back(decision_of(candidate.status));
-  if (config.policy != "none")
-    apply_selective(candidates, config.policy == "selective-script", decisions);
-  for (std::size_t i = 0; i < candidates.size(); ++i) {
-    if (decisions[i] != Decision::kKept) continue;
-    if (!passes_gate(candidates[i].ifd, config.max_ifd))
-      decisions[i] = Decision::kHighIfd;
-    else if (!passes_gate(candidates[i].rifd, config.max_rifd))
-      decisions[i] = Decision::kHighRifd;
-  }
-  if (config.top_fraction < 1) apply_top_fraction(candidates, config.top_fraction, decisions);
-  return decisions;
+  return Selector(candidates, config, tools).run();
 }
 
 }  // namespace reflect

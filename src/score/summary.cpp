@@ -97,10 +97,6 @@ std::string Summary::table() const {
   text += fmt::format("\n{:<18} {:>7}\n", "status", "rows");
   for (const auto& [status, count] : statuses_)
     text += fmt::format("{:<18} {:>7}\n", status, count);
-  text += fmt::format("\n{:<18} {:>7}\n", "decision", "rows");
-  for (int i = 0; i < kDecisions; ++i)
-    if (decisions_[i] > 0)
-      text += fmt::format("{:<18} {:>7}\n", reason_of(static_cast<Decision>(i)), decisions_[i]);
   return text;
 }
 

@@ -151,6 +151,10 @@ TEST_CASE("flags with odd values") {
   CHECK(run_with({"--input=a=b"}).config.input == "a=b");
   CHECK(run_with({"--input", "[a,b]"}).config.input == "[a,b]");
   CHECK(run_with({"--input", "\xe6\x97\xa5 \"'"}).config.input == "\xe6\x97\xa5 \"'");
+  const Outcome apart = run_with({"--stop", "a", "b,c", "d", "--input", "x"});
+  CHECK(apart.config.stop == std::vector<std::string>{"a", "b", "c", "d"});
+  CHECK(apart.config.input == "x");
+  CHECK(run_with({"--input", "x", "y"}).code == 2);  // not a list
   CHECK(run_with({"--stop", "[a,b]"}).config.stop == std::vector<std::string>{"[a", "b]"});
   CHECK(run_with({"--quiet=false"}).config.runtime.quiet == false);
   CHECK(run_with({"--quiet", "--seed", "3"}).config.runtime.quiet);

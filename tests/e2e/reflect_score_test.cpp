@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cmath>
 #include <filesystem>
+#include <map>
 #include <set>
 #include <thread>
 
@@ -325,6 +326,102 @@ TEST_CASE("selection settings reach the decision") {
     }
 }
 
+TEST_CASE("selection is repeated among finished scores, without the model") {
+  const Run run(trace_rows(10));
+  REQUIRE(run().exit_code == 0);
+  const std::string first = read_file(run.scored());
+  const ToolResult again = run();
+  CHECK(again.exit_code == 0);
+  CHECK(again.err.find("holds the scores already") != std::string::npos);
+  CHECK(read_file(run.scored()) == first);
+  const ToolResult other =
+      run({"--selection.max-ifd", "0", "--selection.max-rifd", "0", "--selection.top-fraction",
+           "0.2", "--selection.near-duplicates", "1", "--seed", "9"});
+  INFO(other.err);
+  REQUIRE(other.exit_code == 0);
+  CHECK(other.err.find("holds the scores already") != std::string::npos);
+  CHECK(run.kept().size() == 2);
+  CHECK(run.meta().at("settings").at("selection.top-fraction") == "0.2");
+  CHECK(run.meta().at("counts").at("decisions").at("below_top") == 8);
+  // Settings or rows that change the scores score anew.
+  CHECK(run({"--reverse", "false"}).err.find("holds the scores") == std::string::npos);
+  CHECK(run.rows()[0].scores.at("rifd_ppl").is_null());
+  write_file_atomic(run.folder / "in.jsonl", trace_rows(3));
+  CHECK(run({"--reverse", "false"}).err.find("holds the scores") == std::string::npos);
+  CHECK(run.rows().size() == 3);
+}
+
+TEST_CASE("every row, the receipt and the random control tell the same counts") {
+  std::string input = trace_rows(10) + trace_row(3);
+  input += R"({"prompt": "Count the hens", "response": "#### 3", "answer": "4"})"
+           "\n";
+  const Run run(input);
+  write_file_atomic(run.folder / "test.jsonl",
+                    R"({"q": "a FENCE has 7 posts; how many have two fences?"})"
+                    "\n");
+  const ToolResult result =
+      run({"--selection.max-ifd", "0", "--selection.max-rifd", "0", "--decontaminate",
+           run.folder / "test.jsonl", "--selection.near-duplicates", "0.95", "--report",
+           run.folder / "report.html"});
+  INFO(result.err);
+  REQUIRE(result.exit_code == 0);
+  const std::vector<Record> rows = run.rows();
+  CHECK(rows[10].other.at("decision_reason") == "duplicate");
+  CHECK(rows[10].other.at("decision_detail").at("duplicate_of") == "row-3");
+  CHECK(rows[11].other.at("decision_reason") == "wrong_answer");
+  CHECK(rows[6].other.at("decision_reason") == "contaminated");
+  const Json& detail = rows[6].other.at("decision_detail");
+  CHECK(detail.at("file") == run.folder / "test.jsonl");
+  CHECK(detail.at("line") == 1);
+  CHECK(detail.at("ngram") == "a fence has 7 posts how many have");
+
+  const Json receipt = Json::parse(read_file(run.scored() + ".receipt.json"));
+  std::map<std::string, std::size_t> by_reason, in_receipt;
+  for (const Record& record : rows) ++by_reason[record.other.at("decision_reason")];
+  for (const Json& gate : receipt.at("gates"))
+    for (const auto& [reason, count] : gate.at("dropped").items()) in_receipt[reason] = count;
+  in_receipt["kept"] = receipt.at("kept");
+  CHECK(by_reason == in_receipt);
+  CHECK(receipt.at("kept") == run.kept().size());
+  const std::vector<Record> control = read_records(run.folder / "random_control.jsonl");
+  CHECK(control.size() == run.kept().size());
+  CHECK(receipt.at("random_control").at("rows") == control.size());
+  for (const Record& record : control) CHECK(record.id != rows[11].id);
+  CHECK(result.out.find("contaminated") ==
+        std::string::npos);  // one reason: the gate's name says it
+  CHECK(result.out.find("decontamination") != std::string::npos);
+  const std::string page = read_file(run.folder / "report.html");
+  CHECK(page.find("class=\"reflection\"") != std::string::npos);
+  CHECK(page.find("<script") == std::string::npos);
+}
+
+TEST_CASE("text of rows cannot become markup of the report") {
+  const Run run(
+      R"({"id": "<b>id</b>", "prompt": "<script>alert(1)</script>", "response": "</div>&\"x"})"
+      "\n");
+  REQUIRE(run({"--selection.max-ifd", "0", "--report", run.folder / "report.html"}).exit_code == 0);
+  const std::string page = read_file(run.folder / "report.html");
+  CHECK(page.find("<script") == std::string::npos);
+  CHECK(page.find("<b>id") == std::string::npos);
+  CHECK(page.find("&lt;script&gt;alert(1)") != std::string::npos);
+  CHECK(page.find("&lt;/div&gt;&amp;&quot;x") != std::string::npos);
+}
+
+TEST_CASE("diverse rows are chosen by the model's hidden states, which are kept") {
+  const Run run(trace_rows(12));
+  const std::vector<std::string> settings = {
+      "--selection.max-ifd", "0",       "--selection.max-rifd",     "0",
+      "--selection.policy",  "diverse", "--selection.top-fraction", "0.25"};
+  const ToolResult result = run(settings);
+  INFO(result.err);
+  REQUIRE(result.exit_code == 0);
+  CHECK(run.kept().size() == 3);
+  const std::string kept = read_file(run.folder / "kept.jsonl");
+  CHECK(std::filesystem::exists(run.scored() + ".embeddings"));
+  CHECK(run(settings).exit_code == 0);
+  CHECK(read_file(run.folder / "kept.jsonl") == kept);
+}
+
 TEST_CASE("mistakes end with one line that says what to do") {
   const Run run(trace_rows(1));
   struct Case {
@@ -341,6 +438,11 @@ TEST_CASE("mistakes end with one line that says what to do") {
       {{"--shard", "0/2", "--input", "-"}, 2, "a file"},
       {{"--selection.policy", "selective-paper", "--reverse", "false"}, 2, "r-IFD"},
       {{"--selection.top-fraction", "2"}, 2, "top-fraction"},
+      {{"--selection.policy", "diverse"}, 2, "top-fraction"},
+      {{"--selection.near-duplicates", "7"}, 2, "near-duplicates"},
+      {{"--decontaminate", run.folder / "in.jsonl", run.folder / "none.jsonl"}, 1, "none.jsonl"},
+      {{"--decontaminate-ratio", "0"}, 2, "decontaminate-ratio"},
+      {{"--random-control", run.folder / "kept.jsonl"}, 2, "random-control"},
       {{"--template", "no-such-template"}, 2, "llama3"},
       {{"--input", run.folder / "missing.jsonl"}, 1, "missing.jsonl"},
       {{"--model", run.folder / "no-model"}, 1, "no-model"},

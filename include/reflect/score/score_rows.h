@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "reflect/base/error.h"
 #include "reflect/base/runtime.h"
@@ -19,6 +20,10 @@ struct ScoreConfig {
   std::string input;
   std::string output;
   std::string selected;
+  std::string random_control = "auto";
+  std::string report;
+  std::vector<std::string> decontaminate;
+  double decontaminate_ratio = 0.7;
   std::string parity = "fixed";
   std::string chat_template = "auto";
   bool reverse = true;
@@ -38,6 +43,15 @@ struct ScoreConfig {
     v("input", input, "Rows as JSON Lines; - reads standard input.");
     v("output", output, "All rows with their scores and the decision.");
     v("selected", selected, "The kept rows.");
+    v("random-control", random_control,
+      "As many rows at random, to compare with; auto: random_control.jsonl beside the kept rows, "
+      "none: not written.");
+    v("report", report, "HTML page about scores and selection; empty: none.");
+    v("decontaminate", decontaminate,
+      "Benchmark files (JSON Lines): drop rows that hold 13 words in a row of their text, or "
+      "decontaminate-ratio of the 8-grams of one text.");
+    v("decontaminate-ratio", decontaminate_ratio,
+      "Share of a benchmark text's distinct 8-grams that makes a row contaminated.");
     v("parity", parity,
       "How passes are built: fixed (on ids, by the chat template) or reference (the published "
       "scripts, on joined strings).",
@@ -62,9 +76,11 @@ struct ScoreConfig {
   }
 };
 
-// Writes `output`, `selected`, `output`.meta.json and, where input lines were bad,
-// `output`.rejected.jsonl; prints a summary on standard output. An interrupted run leaves
-// `output`.journal, from which the same command goes on to the same bytes. Returns kIncomplete when
+// Writes `output`, `selected`, a random control, `output`.receipt.json, `output`.meta.json and,
+// where input lines were bad, `output`.rejected.jsonl; prints a summary on standard output. An
+// interrupted run leaves `output`.journal, from which the same command goes on to the same bytes; a
+// finished one leaves its scores in `output`, among which the same command, with the same or other
+// selection settings, selects again without the model. Returns kIncomplete when
 // a signal ended it at a batch's end.
 ExitCode score_rows(const ScoreConfig& config);
 

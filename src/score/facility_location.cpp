@@ -1,0 +1,100 @@
+#include "score/facility_location.h"
+
+#include <ATen/ops/from_blob.h>
+#include <ATen/ops/maximum.h>
+#include <ATen/ops/zeros.h>
+#include <c10/core/InferenceMode.h>
+
+#include <algorithm>
+#include <numeric>
+#include <queue>
+
+#include "reflect/base/random.h"
+
+namespace reflect {
+
+namespace {
+
+// The rows that the chosen ones shall represent, and how well each is so far.
+class Clients {
+ public:
+  Clients(const at::Tensor& directions, std::uint64_t seed) : directions_(directions) {
+    std::vector<std::int64_t> rows(static_cast<std::size_t>(directions.size(0)));
+    std::iota(rows.begin(), rows.end(), 0);
+    if (directions.size(0) > kMostClients) {
+      Random(seed, "facility_location").shuffle(rows);
+      rows.resize(kMostClients);
+    }
+    clients_ = directions.index_select(0, tensor_of(rows));
+    best_ = at::zeros({clients_.size(0), 1}, at::kFloat);
+  }
+
+  // What each of the rows would add, [rows].
+  std::vector<float> gains(std::vector<std::int64_t>& rows) const {
+    const at::Tensor similar = clients_.mm(directions_.index_select(0, tensor_of(rows)).t());
+    const at::Tensor gain = similar.sub_(best_).clamp_min_(0).sum(0).contiguous();
+    return {gain.const_data_ptr<float>(), gain.const_data_ptr<float>() + gain.numel()};
+  }
+
+  void choose(std::int64_t row) {
+    best_ = at::maximum(best_, clients_.mm(directions_.narrow(0, row, 1).t()));
+  }
+
+ private:
+  static at::Tensor tensor_of(std::vector<std::int64_t>& rows) {
+    return at::from_blob(rows.data(), {static_cast<std::int64_t>(rows.size())}, at::kLong);
+  }
+
+  at::Tensor directions_, clients_, best_;  // [N, d], [M, d], [M, 1]
+};
+
+struct Bound {
+  float gain;  // an upper bound; exact when `chosen` rows were chosen as it was computed
+  std::int64_t row;
+  std::size_t chosen;
+  bool operator<(const Bound& other) const {
+    return gain != other.gain ? gain < other.gain : row > other.row;
+  }
+};
+
+}  // namespace
+
+at::Tensor centred_directions(const at::Tensor& embeddings) {
+  const at::Tensor centred = embeddings.sub(embeddings.mean(0, true));
+  return centred.div(centred.norm(2, 1, true).clamp_min(1e-12)).contiguous();
+}
+
+std::vector<std::size_t> facility_location(const at::Tensor& directions, std::size_t count,
+                                           std::uint64_t seed) {
+  const c10::InferenceMode no_gradients;
+  constexpr std::size_t kBlock = 256, kLazyBlock = 32;  // rows that one product evaluates
+  const auto rows = static_cast<std::size_t>(directions.size(0));
+  Clients clients(directions, seed);
+  std::priority_queue<Bound> bounds;
+  for (std::size_t begin = 0; begin < rows; begin += kBlock) {
+    std::vector<std::int64_t> block(std::min(kBlock, rows - begin));
+    std::iota(block.begin(), block.end(), static_cast<std::int64_t>(begin));
+    const std::vector<float> gains = clients.gains(block);
+    for (std::size_t i = 0; i < block.size(); ++i) bounds.push({gains[i], block[i], 0});
+  }
+  std::vector<std::size_t> chosen;
+  while (chosen.size() < count && !bounds.empty()) {
+    if (bounds.top().chosen == chosen.size()) {
+      chosen.push_back(static_cast<std::size_t>(bounds.top().row));
+      clients.choose(bounds.top().row);
+      bounds.pop();
+      continue;
+    }
+    std::vector<std::int64_t> stale;
+    while (!bounds.empty() && stale.size() < kLazyBlock && bounds.top().chosen != chosen.size()) {
+      stale.push_back(bounds.top().row);
+      bounds.pop();
+    }
+    const std::vector<float> gains = clients.gains(stale);
+    for (std::size_t i = 0; i < stale.size(); ++i) bounds.push({gains[i], stale[i], chosen.size()});
+  }
+  std::sort(chosen.begin(), chosen.end());
+  return chosen;
+}
+
+}  // namespace reflect

@@ -1,0 +1,61 @@
+#include "score/finished.h"
+
+#include <filesystem>
+#include <set>
+
+#include "reflect/base/config.h"
+#include "reflect/base/hash.h"
+
+namespace reflect {
+
+namespace {
+
+// Settings that the scores themselves do not depend on.
+bool leaves_scores(const std::string& path) {
+  static const std::set<std::string> kNames = {
+      "output",         "selected", "report",  "decontaminate", "decontaminate-ratio",
+      "random-control", "seed",     "threads", "quiet",         "log-level"};
+  return path.starts_with("selection.") || kNames.contains(path);
+}
+
+}  // namespace
+
+std::string folder_state(const std::string& folder) {
+  std::set<std::string> files;
+  for (const auto& entry : std::filesystem::directory_iterator(folder))
+    if (entry.is_regular_file())
+      files.insert(fmt::format("{} {} {}", entry.path().filename().string(), entry.file_size(),
+                               entry.last_write_time().time_since_epoch().count()));
+  return content_hash(fmt::format("{}", fmt::join(files, "\n")));
+}
+
+std::string score_key(const ScoreConfig& config) {
+  std::error_code error;
+  const auto is_folder = [&](const std::string& path) {
+    return std::filesystem::is_directory(path, error);
+  };
+  if (!std::filesystem::is_regular_file(config.input, error) || !is_folder(config.model)) return "";
+  if (!config.adapter.empty() && !is_folder(config.adapter)) return "";
+  std::string text = std::string(REFLECT_VERSION) + "\n" + folder_state(config.model) + "\n";
+  if (!config.adapter.empty()) text += folder_state(config.adapter) + "\n";
+  if (std::filesystem::file_size(config.input) > 0) {
+    const MappedFile input(config.input);
+    text += content_hash({reinterpret_cast<const char*>(input.data()), input.size()}) + "\n";
+  }
+  ScoreConfig copy = config;
+  for (const Field& field : fields_of(copy))
+    if (!leaves_scores(field.path)) text += fmt::format("{}={}\n", field.path, text_of(field));
+  return content_hash(text);
+}
+
+std::optional<Json> finished_meta(const ScoreConfig& config, const std::string& key) {
+  const std::string path = config.output + ".meta.json";
+  if (key.empty() || !std::filesystem::exists(config.output) || !std::filesystem::exists(path))
+    return std::nullopt;
+  Json meta = Json::parse(read_file(path), nullptr, false);
+  if (!meta.is_object() || !meta.contains("score_key") || meta["score_key"] != key)
+    return std::nullopt;
+  return meta;
+}
+
+}  // namespace reflect

@@ -1,0 +1,314 @@
+#include "score/receipt.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+
+#include "reflect/base/error.h"
+
+namespace reflect {
+
+namespace {
+
+std::string window(const std::string& name, double low, double high) {
+  if (low > 0 && high > 0) return fmt::format("{:g} <= {} < {:g}", low, name, high);
+  if (high > 0) return fmt::format("{} < {:g}", name, high);
+  return low > 0 ? fmt::format("{} >= {:g}", name, low) : "";
+}
+
+std::string length_setting(const SelectionConfig& config) {
+  if (config.max_tokens > 0)
+    return fmt::format("{} to {} tokens", config.min_tokens, config.max_tokens);
+  return config.min_tokens > 0 ? fmt::format("{} tokens or more", config.min_tokens) : "";
+}
+
+// What a gate is set to; empty: it is off.
+std::string setting_of(Gate gate, const ScoreConfig& config) {
+  const SelectionConfig& selection = config.selection;
+  const bool by_diversity = selection.policy == "diverse" || selection.policy == "superfilter";
+  switch (gate) {
+    case Gate::kStatus:
+      return "scored without failure";
+    case Gate::kCorrectness:
+      return selection.correct == "off" ? "" : selection.correct;
+    case Gate::kChoice:
+      return selection.policy.starts_with("selective") ? selection.policy : "";
+    case Gate::kIfd:
+      return window("IFD", selection.min_ifd, selection.max_ifd);
+    case Gate::kRifd:
+      return window("r-IFD", 0, selection.max_rifd);
+    case Gate::kGain:
+      return selection.min_gain > kNoGainGate
+                 ? fmt::format("{} tokens >= {:g} nats a token", selection.gain, selection.min_gain)
+                 : "";
+    case Gate::kLength:
+      return length_setting(selection);
+    case Gate::kExactDuplicates:
+      return selection.exact_duplicates ? "same messages and response" : "";
+    case Gate::kNearDuplicates:
+      return selection.near_duplicates > 0
+                 ? fmt::format("Jaccard of 5-grams < {:g}", selection.near_duplicates)
+                 : "";
+    case Gate::kDecontamination:
+      return config.decontaminate.empty()
+                 ? ""
+                 : fmt::format("13-gram, 8-gram ratio {:g}", config.decontaminate_ratio);
+    case Gate::kTop:
+      if (selection.policy == "superfilter")
+        return fmt::format("pool of {:g} % by IFD", 100 * selection.pool_fraction);
+      return !by_diversity && selection.top_fraction < 1
+                 ? fmt::format("top {:g} % by IFD", 100 * selection.top_fraction)
+                 : "";
+    case Gate::kDiversity:
+      return by_diversity ? fmt::format("{:g} % by facility location", 100 * selection.top_fraction)
+                          : "";
+  }
+  return "";
+}
+
+std::vector<GateYield> yields_of(const ScoreConfig& config, const Selection& selection) {
+  std::array<std::size_t, kDecisions> counts{};
+  for (const Decision decision : selection.decisions) ++counts[static_cast<std::size_t>(decision)];
+  std::vector<GateYield> gates;
+  std::size_t left = selection.decisions.size();
+  for (int g = 0; g < kGates; ++g) {
+    GateYield yield{
+        .gate = static_cast<Gate>(g), .setting = {}, .in = left, .out = left, .dropped = {}};
+    for (int d = 1; d < kDecisions; ++d) {
+      const auto decision = static_cast<Decision>(d);
+      if (gate_of(decision) != yield.gate || counts[static_cast<std::size_t>(d)] == 0) continue;
+      yield.dropped.emplace_back(reason_of(decision), counts[static_cast<std::size_t>(d)]);
+      yield.out -= counts[static_cast<std::size_t>(d)];
+    }
+    yield.setting = setting_of(yield.gate, config);
+    left = yield.out;
+    if (!yield.setting.empty()) gates.push_back(std::move(yield));
+  }
+  return gates;
+}
+
+// A threshold, and the steps to either side of it that are tried.
+struct Threshold {
+  const char* name;
+  double SelectionConfig::*value;
+  double off;  // the value that turns the gate off
+  std::vector<double> steps;
+  double lowest, highest;  // of a value that means something
+};
+
+const std::vector<double> kSteps = {-0.2, -0.1, -0.05, 0, 0.05, 0.1, 0.2};
+const std::vector<double> kFactors = {0.5, 0.8, 0.9, 1, 1.1, 1.25, 2};
+
+std::vector<Threshold> thresholds() {
+  constexpr double kLeast = 1e-6;
+  return {
+      {"min-ifd", &SelectionConfig::min_ifd, 0, kSteps, kLeast, 100},
+      {"max-ifd", &SelectionConfig::max_ifd, 0, kSteps, kLeast, 100},
+      {"max-rifd", &SelectionConfig::max_rifd, 0, kSteps, kLeast, 100},
+      {"min-gain", &SelectionConfig::min_gain, kNoGainGate, kSteps, -99, 99},
+      {"near-duplicates",
+       &SelectionConfig::near_duplicates,
+       0,
+       {-kNearDuplicateSweep, -0.05, 0, 0.05, 0.1},
+       0.05,
+       1},
+  };
+}
+
+// The count for each value that passes check(); `set` changes the copy.
+template <class Set>
+Sensitivity sweep(const std::string& name, double value, const std::vector<double>& values,
+                  const ScoreConfig& config, const Candidates& candidates, Set set) {
+  Sensitivity result{"selection." + name, value, {}};
+  for (const double other : values) {
+    SelectionConfig changed = config.selection;
+    set(changed, other);
+    try {
+      check(changed);
+    } catch (const Error&) {
+      continue;  // such as a least IFD above the highest
+    }
+    const Selection selection =
+        select(candidates.list(), changed,
+               {.near_duplicates = candidates.near_duplicates(), .diverse = {}});
+    result.points.push_back({other, selection.kept()});
+  }
+  return result;
+}
+
+std::vector<double> scaled(double value, double highest) {
+  std::vector<double> values;
+  for (const double factor : kFactors) values.push_back(std::min(highest, factor * value));
+  values.erase(std::unique(values.begin(), values.end()), values.end());
+  return values;
+}
+
+std::vector<Sensitivity> sensitivity_of(const ScoreConfig& config, const Candidates& candidates) {
+  const SelectionConfig& selection = config.selection;
+  std::vector<Sensitivity> all;
+  for (const Threshold& threshold : thresholds()) {
+    const double value = selection.*threshold.value;
+    if (value == threshold.off) continue;
+    std::vector<double> values;
+    for (const double step : threshold.steps)
+      if (const double other = std::round((value + step) * 1e9) / 1e9;
+          other >= threshold.lowest && other <= threshold.highest)
+        values.push_back(step == 0 ? value : other);
+    all.push_back(sweep(threshold.name, value, values, config, candidates,
+                        [&](SelectionConfig& c, double v) { c.*threshold.value = v; }));
+  }
+  for (const auto& [name, member] : {std::pair{"min-tokens", &SelectionConfig::min_tokens},
+                                     std::pair{"max-tokens", &SelectionConfig::max_tokens}}) {
+    if (selection.*member == 0) continue;
+    std::vector<double> values;
+    for (const double value : scaled(static_cast<double>(selection.*member), 1e15))
+      values.push_back(std::max(1.0, std::round(value)));
+    values.erase(std::unique(values.begin(), values.end()), values.end());
+    all.push_back(
+        sweep(name, static_cast<double>(selection.*member), values, config, candidates,
+              [m = member](SelectionConfig& c, double v) { c.*m = static_cast<std::int64_t>(v); }));
+  }
+  for (const auto& [name, member, on] :
+       {std::tuple{"pool-fraction", &SelectionConfig::pool_fraction,
+                   selection.policy == "superfilter"},
+        std::tuple{"top-fraction", &SelectionConfig::top_fraction, selection.top_fraction < 1}})
+    if (on)
+      all.push_back(sweep(name, selection.*member, scaled(selection.*member, 1), config, candidates,
+                          [m = member](SelectionConfig& c, double v) { c.*m = v; }));
+  return all;
+}
+
+// A round width with at most `bins` bins over the middle 98 % of the values.
+Histogram histogram_of(const std::string& score, const std::string& unit,
+                       const std::vector<std::optional<double>>& values,
+                       const std::vector<Decision>& decisions) {
+  constexpr double kBins = 40;
+  Histogram histogram;
+  histogram.score = score;
+  histogram.unit = unit;
+  std::vector<double> sorted;
+  for (const auto& value : values)
+    if (value) sorted.push_back(*value);
+  histogram.absent = values.size() - sorted.size();
+  if (sorted.empty()) return histogram;
+  std::sort(sorted.begin(), sorted.end());
+  const std::size_t cut = sorted.size() / 100;
+  const double low = sorted[cut], high = sorted[sorted.size() - 1 - cut];
+  const double least = std::max((high - low) / kBins, 1e-9);
+  const double power = std::pow(10, std::floor(std::log10(least)));
+  double width = 10 * power;
+  for (const double round : {5.0, 2.0, 1.0})
+    if (round * power >= least) width = round * power;
+  histogram.bin_width = unit == "tokens" ? std::max(1.0, width) : width;
+  histogram.low = std::floor(low / histogram.bin_width) * histogram.bin_width;
+  const auto bins =
+      static_cast<std::size_t>(std::floor((high - histogram.low) / histogram.bin_width)) + 1;
+  histogram.all.assign(bins, 0);
+  histogram.kept.assign(bins, 0);
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    if (!values[i]) continue;
+    const double at = std::floor((*values[i] - histogram.low) / histogram.bin_width);
+    if (at < 0) {
+      ++histogram.below;
+    } else if (at >= static_cast<double>(bins)) {
+      ++histogram.above;
+    } else {
+      ++histogram.all[static_cast<std::size_t>(at)];
+      histogram.kept[static_cast<std::size_t>(at)] += decisions[i] == Decision::kKept;
+    }
+  }
+  return histogram;
+}
+
+std::vector<Histogram> histograms_of(const std::vector<Candidate>& candidates,
+                                     const std::vector<Decision>& decisions) {
+  const auto values = [&](auto value) {
+    std::vector<std::optional<double>> all;
+    for (const Candidate& candidate : candidates) all.push_back(value(candidate));
+    return all;
+  };
+  std::vector<Histogram> histograms = {
+      histogram_of("IFD", "", values([](const Candidate& c) { return c.ifd; }), decisions),
+      histogram_of("r-IFD", "", values([](const Candidate& c) { return c.rifd; }), decisions),
+      histogram_of("span gain", "nats a token", values([](const Candidate& c) { return c.gain; }),
+                   decisions),
+      histogram_of("response length", "tokens", values([](const Candidate& c) {
+                     return c.status == ScoreStatus::kOk
+                                ? std::optional(static_cast<double>(c.tokens))
+                                : std::nullopt;
+                   }),
+                   decisions)};
+  std::erase_if(histograms, [](const Histogram& histogram) { return histogram.all.empty(); });
+  return histograms;
+}
+
+double percent(std::size_t part, std::size_t whole) {
+  return whole == 0 ? 0 : 100 * static_cast<double>(part) / static_cast<double>(whole);
+}
+
+}  // namespace
+
+Receipt receipt_of(const ScoreConfig& config, const Candidates& candidates,
+                   const Selection& selection) {
+  return {.rows = candidates.list().size(),
+          .kept = selection.kept(),
+          .gates = yields_of(config, selection),
+          .sensitivity = sensitivity_of(config, candidates),
+          .histograms = histograms_of(candidates.list(), selection.decisions)};
+}
+
+Json Receipt::json() const {
+  Json json = {{"rows", rows}, {"kept", kept}, {"gates", Json::array()}};
+  for (const GateYield& yield : gates) {
+    Json dropped = Json::object();
+    for (const auto& [reason, count] : yield.dropped) dropped[std::string(reason)] = count;
+    json["gates"].push_back({{"gate", name_of(yield.gate)},
+                             {"setting", yield.setting},
+                             {"in", yield.in},
+                             {"dropped", dropped},
+                             {"out", yield.out}});
+  }
+  json["sensitivity"] = Json::array();
+  for (const Sensitivity& one : sensitivity) {
+    Json points = Json::array();
+    for (const auto& point : one.points)
+      points.push_back({{"value", point.value}, {"kept", point.kept}});
+    json["sensitivity"].push_back(
+        {{"setting", one.setting}, {"value", one.value}, {"points", points}});
+  }
+  json["histograms"] = Json::array();
+  for (const Histogram& h : histograms)
+    json["histograms"].push_back({{"score", h.score},
+                                  {"unit", h.unit},
+                                  {"low", h.low},
+                                  {"bin_width", h.bin_width},
+                                  {"all", h.all},
+                                  {"kept", h.kept},
+                                  {"below", h.below},
+                                  {"above", h.above},
+                                  {"absent", h.absent}});
+  return json;
+}
+
+std::string Receipt::table() const {
+  std::string text = fmt::format("{:<17} {:<34} {:>8} {:>8} {:>8} {:>8}\n", "gate", "setting",
+                                 "rows in", "dropped", "left", "of all");
+  for (const GateYield& yield : gates) {
+    text += fmt::format("{:<17} {:<34} {:>8} {:>8} {:>8} {:>6.1f} %\n", name_of(yield.gate),
+                        yield.setting, yield.in, yield.in - yield.out, yield.out,
+                        percent(yield.out, rows));
+    if (yield.dropped.size() < 2) continue;
+    for (const auto& [reason, count] : yield.dropped)
+      text += fmt::format("  {:<59} {:>8}\n", reason, count);
+  }
+  for (const Sensitivity& one : sensitivity) {
+    text += fmt::format("\nrows kept for another --{}\n", one.setting);
+    for (const auto& point : one.points) text += fmt::format(" {:>9.4g}", point.value);
+    text += '\n';
+    for (const auto& point : one.points) text += fmt::format(" {:>9}", point.kept);
+    text += '\n';
+  }
+  return text;
+}
+
+}  // namespace reflect
