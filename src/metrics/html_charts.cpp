@@ -80,7 +80,7 @@ std::vector<double> ticks(double low, double high, int wanted) {
   std::vector<double> values;
   const double first = std::ceil(low / step - 1e-9);
   for (double i = first; i * step <= high + 1e-9 * step; ++i)
-    values.push_back(std::round(i * step / power * 10) * power / 10);
+    values.push_back(std::round(i * step / power * 10) * power / 10 + 0.0);  // no -0
   return values;
 }
 

@@ -85,11 +85,11 @@ std::string note_of(const Histogram& histogram) {
   std::string note;
   const auto add = [&](std::size_t count, std::string_view what) {
     if (count == 0) return;
-    note.append(note.empty() ? "" : ", ").append(count_text(count)).append(" ").append(what);
+    note.append(note.empty() ? "Rows " : "; ").append(what).append(": ").append(count_text(count));
   };
-  add(histogram.below, "rows below the axis");
-  add(histogram.above, "rows beyond the axis");
-  add(histogram.absent, "rows without this score");
+  add(histogram.below, "below the axis");
+  add(histogram.above, "beyond the axis");
+  add(histogram.absent, "without this score");
   return note.empty() ? "" : "<p class=\"note\">" + escaped(note) + "</p>";
 }
 
