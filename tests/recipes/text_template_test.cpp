@@ -16,7 +16,7 @@ TEST_CASE("fields are filled once and never expanded again") {
 TEST_CASE("braces that are no field stay as they are") {
   for (const char* text : {"", "{", "{{", "{{}}", "{ {a} }", "{\"x\": {\"y\": 1}}", "{{A b}}",
                            "{{a", "}}{{", "{{a b}} {{"}) {
-    CHECK(TextTemplate(text).fill({}) == text);
+    CHECK(TextTemplate(text).fill(TemplateFields{}) == text);
   }
   CHECK(TextTemplate("{{{a}}}").fill({{"a", "x"}}) == "{x}");
   CHECK(TextTemplate("\\boxed{{{a}}}").fill({{"a", "7"}}) == "\\boxed{7}");
