@@ -50,15 +50,15 @@ std::vector<Record> shuffled(const std::vector<Record>& records) {
 
 // The gain of every round of every row, in order.
 std::vector<double> gains_of(const TempFolder& folder, const std::string& name,
-                             const std::vector<Record>& records) {
+                             const std::vector<Record>& records, const std::string& model) {
   AtomicWriter writer(folder / name);
   for (const Record& record : records) write_json_line(writer, json_of(record));
   writer.commit();
   const ToolResult result =
       run_tool("reflect-score",
-               {"--model", kDemoModel, "--input", folder / name, "--output",
-                folder / ("scored-" + name), "--selected", folder / ("kept-" + name),
-                "--random-control", "none", "--dtype", "fp32", "--reverse", "false", "--quiet"});
+               {"--model", model, "--input", folder / name, "--output", folder / ("scored-" + name),
+                "--selected", folder / ("kept-" + name), "--random-control", "none", "--dtype",
+                "fp32", "--reverse", "false", "--quiet"});
   INFO(result.err);
   REQUIRE(result.exit_code == 0);
   std::vector<double> gains;
@@ -68,19 +68,39 @@ std::vector<double> gains_of(const TempFolder& folder, const std::string& name,
   return gains;
 }
 
+// `count` traces with mistakes, written by `seed`; a reflection says what the right step is.
+std::string make_traces(const TempFolder& folder, const std::string& count,
+                        const std::string& seed) {
+  const std::string path = folder / ("traces-" + seed + ".jsonl");
+  const ToolResult made =
+      run_tool("reflect-gen", {"--recipe", "inject", "--teacher.kind", "procedural", "--set.q",
+                               "0.5", "--set.kinds", "wrong_result", "--procedural.family", "graph",
+                               "--procedural.operations", "3-5", "--accept", count, "--seed", seed,
+                               "--output", path, "--quiet"});
+  INFO(made.err);
+  REQUIRE(made.exit_code == 0);
+  return path;
+}
+
+// The demo model has never seen a reflection; tuned for a moment it knows what they are for.
+std::string tune(const TempFolder& folder, const std::string& traces) {
+  const ToolResult tuned =
+      run_tool("reflect-train", {"--config", REFLECT_SOURCE_DIR "/configs/demo_tune.yaml",
+                                 "--model", kDemoModel, "--train", traces, "--max_tokens", "300000",
+                                 "--output", folder / "run", "--quiet"});
+  INFO(tuned.err);
+  REQUIRE(tuned.exit_code == 0);
+  return folder / "run/model";
+}
+
 }  // namespace
 
 TEST_CASE("the mean span gain drops when reflections are shuffled between rows") {
   const TempFolder folder;
-  const ToolResult made = run_tool(
-      "reflect-gen", {"--recipe", "inject", "--teacher.kind", "procedural", "--set.q", "0.5",
-                      "--procedural.operations", "3-5", "--accept", "60", "--count", "120",
-                      "--seed", "5", "--output", folder / "traces.jsonl", "--quiet"});
-  INFO(made.err);
-  REQUIRE(made.exit_code == 0);
-  const std::vector<Record> records = read_records(folder / "traces.jsonl");
-  const std::vector<double> own = gains_of(folder, "own.jsonl", records);
-  const std::vector<double> others = gains_of(folder, "others.jsonl", shuffled(records));
+  const std::string model = tune(folder, make_traces(folder, "4000", "21"));
+  const std::vector<Record> records = read_records(make_traces(folder, "300", "5"));
+  const std::vector<double> own = gains_of(folder, "own.jsonl", records, model);
+  const std::vector<double> others = gains_of(folder, "others.jsonl", shuffled(records), model);
   REQUIRE(own.size() == others.size());
   REQUIRE(own.size() > 50);
   std::vector<double> differences;
