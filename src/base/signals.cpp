@@ -24,6 +24,10 @@ void watch_signals() {
   sigaction(SIGINT, &action, nullptr);
 }
 
+void note_signal(int number) {
+  received = number;
+}
+
 int signal_received() {
   return received;
 }

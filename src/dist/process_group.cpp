@@ -139,9 +139,6 @@ void Collective::wait() {
 }
 
 ProcessGroup::ProcessGroup() = default;
-ProcessGroup::~ProcessGroup() = default;
-ProcessGroup::ProcessGroup(ProcessGroup&&) noexcept = default;
-ProcessGroup& ProcessGroup::operator=(ProcessGroup&&) noexcept = default;
 
 ProcessGroup::ProcessGroup(const LaunchEnvironment& place, const GroupOptions& options) {
   if (place.world_size == 1) return;
@@ -233,6 +230,16 @@ std::int64_t ProcessGroup::max(std::int64_t value) {
   const at::Tensor tensor = at::scalar_tensor(value, at::kLong);
   all_reduce(tensor, Reduction::kMax);
   return tensor.item<std::int64_t>();
+}
+
+std::string ProcessGroup::from_rank_0(const std::function<std::string()>& make) {
+  if (!state_) return make();
+  const std::string made = rank() == 0 ? make() : "";
+  return state_->start("from_rank_0", [&] {
+    const std::string key = fmt::format("text/{}", state_->collectives);
+    if (rank() == 0) state_->store->set(key, made);
+    return state_->store->get_to_str(key);
+  });
 }
 
 void ProcessGroup::require_same(const std::string& what, const std::string& value) {

@@ -2,6 +2,7 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/from_blob.h>
+#include <ATen/ops/zeros.h>
 
 namespace reflect {
 namespace {
@@ -39,6 +40,15 @@ PackInputs pack_inputs(const std::vector<Example>& examples, const Batch& batch,
   inputs.targets = tensor_of(targets, at::kLong, device);
   inputs.weights = tensor_of(weights, at::kFloat, device);
   inputs.row = tensor_of(rows, at::kLong, device);
+  return inputs;
+}
+
+PackInputs idle_inputs(const at::Device& device) {
+  const at::Tensor zero = at::zeros({1}, at::TensorOptions().dtype(at::kLong).device(device));
+  PackInputs inputs;
+  inputs.ids = inputs.positions = inputs.targets = inputs.row = zero;
+  inputs.weights = zero.to(at::kFloat);
+  inputs.rows.offsets = {0, 1};
   return inputs;
 }
 

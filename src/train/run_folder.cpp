@@ -19,10 +19,22 @@ TrainConfig resolved(const TrainConfig& config, const TrainingData& data, const 
 }
 
 Json identity_of(TrainConfig config, const TrainingData& data) {
-  static const std::vector<std::string> kFree = {
-      "model",   "train",    "output",     "adapter", "save_every",        "keep_checkpoints",
-      "explain", "device",   "save_dtype", "threads", "max_skipped_steps", "log-level",
-      "quiet",   "recompute"};
+  static const std::vector<std::string> kFree = {"model",
+                                                 "train",
+                                                 "output",
+                                                 "adapter",
+                                                 "save_every",
+                                                 "keep_checkpoints",
+                                                 "explain",
+                                                 "device",
+                                                 "save_dtype",
+                                                 "threads",
+                                                 "max_skipped_steps",
+                                                 "log-level",
+                                                 "launch.nproc",
+                                                 "launch.timeout",
+                                                 "quiet",
+                                                 "recompute"};
   Json identity;
   for (const Field& field : fields_of(config))
     if (std::ranges::find(kFree, field.path) == kFree.end()) identity[field.path] = text_of(field);
@@ -34,8 +46,11 @@ Json identity_of(TrainConfig config, const TrainingData& data) {
   return identity;
 }
 
-RunFolder::RunFolder(TrainConfig config, const TrainingData& data, Json identity)
-    : config_(std::move(config)), record_path_(config_.output + "/run.json") {
+RunFolder::RunFolder(TrainConfig config, const TrainingData& data, Json identity,
+                     ProcessGroup group)
+    : config_(std::move(config)),
+      record_path_(config_.output + "/run.json"),
+      group_(std::move(group)) {
   record_ = {
       {"finished", false},
       {"run", std::move(identity)},
@@ -43,7 +58,11 @@ RunFolder::RunFolder(TrainConfig config, const TrainingData& data, Json identity
       {"system_prompt_hashes", data.system_prompts}};
 }
 
-bool RunFolder::finished() const {
+bool RunFolder::finished() {
+  return !group_.from_rank_0([this] { return holds_finished_run() ? "yes" : ""; }).empty();
+}
+
+bool RunFolder::holds_finished_run() const {
   if (!std::filesystem::exists(record_path_)) return false;
   const Json earlier = Json::parse(read_file(record_path_));
   if (!earlier.at("finished").get<bool>()) return false;
@@ -52,12 +71,14 @@ bool RunFolder::finished() const {
 }
 
 void RunFolder::begin(TunedModel& model) {
+  if (group_.rank() != 0) return;
   record_["trained_parameters"] = model.parameters().count();
   write_file_atomic(config_.output + "/config.yaml", to_yaml(fields_of(config_)));
   write_record();
 }
 
 void RunFolder::finish(const TunedModel& model, const TrainState& state, at::ScalarType dtype) {
+  if (group_.rank() != 0) return;
   const std::string folder = config_.output + (model.lora() ? "/adapter" : "/model");
   write_folder_atomic(folder, [&](const std::string& path) { model.write(path, dtype); });
   record_["finished"] = true;

@@ -3,6 +3,7 @@
 
 #include <string>
 
+#include "reflect/dist/process_group.h"
 #include "reflect/train/checkpoint.h"
 #include "reflect/train/train.h"
 #include "reflect/train/tuned_model.h"
@@ -16,24 +17,27 @@ TrainConfig resolved(const TrainConfig& config, const TrainingData& data, const 
 // that the result depends on, and the contents of rows and model rather than their paths.
 Json identity_of(TrainConfig config, const TrainingData& data);
 
+// Rank 0 of `group` writes, and reads for all.
 class RunFolder {
  public:
   // `config` resolved.
-  RunFolder(TrainConfig config, const TrainingData& data, Json identity);
+  RunFolder(TrainConfig config, const TrainingData& data, Json identity, ProcessGroup group);
 
   // Whether the result of this very run is there already; Error when another run's is.
-  bool finished() const;
+  bool finished();
   // Writes config.yaml and run.json.
   void begin(TunedModel& model);
   // Writes adapter/ or model/, then marks run.json as finished.
   void finish(const TunedModel& model, const TrainState& state, at::ScalarType dtype);
 
  private:
+  bool holds_finished_run() const;
   void write_record() const;
 
   TrainConfig config_;
   std::string record_path_;
   Json record_;  // run.json
+  ProcessGroup group_;
 };
 
 }  // namespace reflect

@@ -9,6 +9,9 @@
 #include "preference_data.h"
 #include "preflight.h"
 #include "reflect/base/config.h"
+#include "reflect/base/hash.h"
+#include "reflect/dist/gpu.h"
+#include "reflect/dist/process_group.h"
 #include "reflect/train/trainer.h"
 #include "run_folder.h"
 
@@ -33,6 +36,7 @@ void check(const TrainConfig& config) {
   require(config.packing.window > 0, "packing.window", "must be at least 1");
   require(config.max_steps > 0 || config.max_tokens > 0 || config.epochs > 0, "epochs",
           "must be at least 1 where neither max_steps nor max_tokens is given");
+  require(config.launch.timeout > 0, "launch.timeout", "must be at least 1 second");
   require(config.max_skipped_steps > 0, "max_skipped_steps", "must be at least 1");
   require(config.keep_checkpoints > 0, "keep_checkpoints", "must be at least 1");
   require(config.init == "checkpoint" || config.method == "full", "init",
@@ -50,6 +54,21 @@ void check(const TrainConfig& config) {
   require(config.adapter.empty() || config.method == "lora", "adapter", "needs --method lora");
   require(config.adapter.empty() || is_default(config.lora), "lora.*",
           "cannot be set beside --adapter, which brings its own shape");
+}
+
+// All ranks have read and tokenized the rows before they meet: nobody waits for that in a group.
+ProcessGroup meet(const TrainConfig& config, const LaunchEnvironment& place, const Runtime& runtime,
+                  const Json& identity) {
+  const std::int64_t packs = config.gradient_accumulation_steps;
+  if (place.rank == 0 && packs % place.world_size != 0)
+    spdlog::warn(
+        "{} processes share {} packs a step, so some are idle for a part of it; let "
+        "gradient_accumulation_steps be a multiple of their number",
+        place.world_size, packs);
+  ProcessGroup group(
+      place, {.timeout = std::chrono::seconds(config.launch.timeout), .device = runtime.device});
+  group.require_same("hash of settings and rows", content_hash(identity.dump()));
+  return group;
 }
 
 std::int64_t max_seq_length_of(const TrainConfig& config) {
@@ -145,19 +164,23 @@ void report(const TrainingData& data, const PackPlan& plan, const RunLength& len
 
 ExitCode train(const TrainConfig& config) {
   check(config);
-  const Runtime runtime = start_runtime(config.runtime);
+  const LaunchEnvironment place = launch_environment();
+  Runtime runtime = start_runtime(config.runtime);
+  if (runtime.device.is_cuda()) runtime.device = use_gpu(place.local_rank);
   const auto tokenizer = load_tokenizer(config.model);
   const ChatTemplate chat = ChatTemplate::choose(config.chat_template, config.model);
   const TrainingData data = read_data(config, chat, *tokenizer);
   check_examples(data.examples, chat, *tokenizer);
   const PackPlan plan = plan_of(config, data);
   if (config.explain > 0) {
-    explain(std::cout, {data, plan.epoch(0), chat, *tokenizer}, config.explain);
+    if (place.rank == 0)
+      explain(std::cout, {data, plan.epoch(0), chat, *tokenizer}, config.explain);
     return ExitCode::kDone;
   }
   const TrainConfig settled = resolved(config, data, runtime);
   const Json identity = identity_of(settled, data);
-  RunFolder folder(settled, data, identity);
+  ProcessGroup group = meet(config, place, runtime, identity);
+  RunFolder folder(settled, data, identity, group);
   if (folder.finished()) {
     spdlog::info("{} is finished already", config.output);
     return ExitCode::kDone;
@@ -167,7 +190,8 @@ ExitCode train(const TrainConfig& config) {
   report(data, plan, length);
   TunedModel model(model_options(config), runtime);
   check_packing(model, data.examples, plan.epoch(0).front());
-  Trainer trainer(trainer_config(config, length, identity), model, data.examples, PackStream(plan));
+  Trainer trainer(trainer_config(config, length, identity), model, data.examples, PackStream(plan),
+                  group);
   if (trainer.resume()) spdlog::info("resumed at step {}", trainer.state().step);
   folder.begin(model);
   if (const int signal = trainer.run(); signal != 0) {

@@ -2,6 +2,7 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
+#include <ATen/ops/from_blob.h>
 #include <sys/resource.h>
 
 #include <chrono>
@@ -46,6 +47,19 @@ Json json_of(const PreferenceSums& sums) {
           {"accuracy", static_cast<double>(sums.right) / pairs}};
 }
 
+// Adds up each number over all ranks.
+void sum_over_ranks(ProcessGroup& group, const std::vector<double*>& sums,
+                    const std::vector<std::int64_t*>& counts) {
+  std::vector<double> values;
+  for (const double* sum : sums) values.push_back(*sum);
+  for (const std::int64_t* count : counts) values.push_back(static_cast<double>(*count));
+  group.all_reduce(
+      at::from_blob(values.data(), static_cast<std::int64_t>(values.size()), at::kDouble));
+  for (std::size_t i = 0; i < sums.size(); ++i) *sums[i] = values[i];
+  for (std::size_t i = 0; i < counts.size(); ++i)
+    *counts[i] = static_cast<std::int64_t>(values[sums.size() + i]);
+}
+
 }  // namespace
 
 void LossSums::add(const PackInputs& inputs, const at::Tensor& nll_of_target) {
@@ -70,29 +84,48 @@ void PreferenceSums::add(const PreferenceLoss& pack) {
   right += (pack.chosen_reward > pack.rejected_reward).sum().item<std::int64_t>();
 }
 
+void LossSums::add_other_ranks(ProcessGroup& group) {
+  std::vector<double*> sums = {&weighted, &weight, &preference.loss, &preference.chosen_reward,
+                               &preference.rejected_reward};
+  for (double& sum : nll) sums.push_back(&sum);
+  std::vector<std::int64_t*> counts = {&preference.pairs, &preference.right};
+  for (std::int64_t& count : tokens) counts.push_back(&count);
+  sum_over_ranks(group, sums, counts);
+}
+
 std::int64_t LossSums::trained_tokens() const {
   return std::accumulate(tokens.begin(), tokens.end(), std::int64_t{0});
 }
 
 Trainer::Trainer(TrainerConfig config, TunedModel& model, const std::vector<Example>& examples,
-                 PackStream packs)
+                 PackStream packs, ProcessGroup group)
     : config_(std::move(config)),
       model_(model),
       examples_(examples),
       packs_(std::move(packs)),
+      group_(std::move(group)),
       optimizer_(config_.optimizer, model.parameters()),
       checkpoints_(config_.output + "/checkpoints", config_.keep_checkpoints) {}
 
 bool Trainer::resume() {
-  const auto folder = checkpoints_.newest();
-  if (!folder) return false;
-  const Json saved = Json::parse(read_file(*folder + "/state.json"));
-  require_same_run(saved.at("run"), config_.identity, *folder);
-  state_ = train_state_of(saved.at("state"));
-  model_.load_values(*folder);
-  optimizer_.load(SafetensorsFile(*folder + "/optimizer.safetensors"));
+  const std::string state = group_.from_rank_0([this] { return load_newest(); });
+  if (state.empty()) return false;
+  state_ = train_state_of(Json::parse(state));
+  group_.broadcast(model_.parameters().values());
+  model_.parameters().publish_values();
+  for (const at::Tensor& buffer : optimizer_.buffers()) group_.broadcast(buffer);
   packs_.seek(state_.position);
   return true;
+}
+
+std::string Trainer::load_newest() {
+  const auto folder = checkpoints_.newest();
+  if (!folder) return "";
+  const Json saved = Json::parse(read_file(*folder + "/state.json"));
+  require_same_run(saved.at("run"), config_.identity, *folder);
+  model_.load_values(*folder);
+  optimizer_.load(SafetensorsFile(*folder + "/optimizer.safetensors"));
+  return saved.at("state").dump();
 }
 
 int Trainer::run() {
@@ -100,8 +133,10 @@ int Trainer::run() {
 }
 
 int Trainer::run_steps(std::int64_t count) {
-  metrics_.emplace(config_.output + "/metrics.jsonl", state_.step + 1);
-  progress_.emplace("train", "tokens", config_.length.tokens - state_.tokens, config_.quiet);
+  if (group_.rank() == 0) {
+    metrics_.emplace(config_.output + "/metrics.jsonl", state_.step + 1);
+    progress_.emplace("train", "tokens", config_.length.tokens - state_.tokens, config_.quiet);
+  }
   tokens_at_start_ = state_.tokens;
   const std::int64_t end = std::min(state_.step + count, config_.length.steps);
   while (state_.step < end) {
@@ -110,12 +145,13 @@ int Trainer::run_steps(std::int64_t count) {
     const StepReport report = train_step(packs);
     log(report, std::chrono::duration<double>(Clock::now() - start).count());
     note_skipped(report, packs);
-    const int signal = signal_received();
+    const int signal = static_cast<int>(group_.max(signal_received()));
     const bool due = config_.save_every > 0 && state_.step % config_.save_every == 0;
+    if (signal != 0) note_signal(signal);
     if (signal != 0 || (due && state_.step < config_.length.steps)) save();
     if (signal != 0) return signal;
   }
-  progress_->finish();
+  if (progress_) progress_->finish();
   return 0;
 }
 
@@ -128,20 +164,40 @@ std::vector<Batch> Trainer::next_packs() {
   return packs;
 }
 
+// Pack i of a step is rank (i mod size)'s.
+std::vector<Trainer::Share> Trainer::share_of(std::span<const Batch> packs) const {
+  const at::Device device = model_.llama().runtime().device;
+  const auto ranks = static_cast<std::size_t>(group_.size());
+  std::vector<Share> share;
+  for (std::size_t first = 0; first < packs.size(); first += ranks) {
+    const std::size_t index = first + static_cast<std::size_t>(group_.rank());
+    share.push_back({index, index < packs.size() ? pack_inputs(examples_, packs[index], device)
+                                                 : idle_inputs(device)});
+  }
+  return share;
+}
+
+StepTotals Trainer::totals_of(const std::vector<Share>& share) {
+  StepTotals totals;
+  for (const Share& part : share) {
+    totals.weight += part.inputs.weight;
+    if (config_.preference && !part.inputs.idle()) totals.preference.add(part.inputs);
+  }
+  sum_over_ranks(group_, {&totals.weight},
+                 {&totals.preference.pairs, &totals.preference.chosen_tokens});
+  return totals;
+}
+
 StepReport Trainer::train_step(std::span<const Batch> packs) {
   StepReport report;
-  std::vector<PackInputs> inputs;
-  StepTotals totals;
-  for (const Batch& pack : packs) {
-    inputs.push_back(pack_inputs(examples_, pack, model_.llama().runtime().device));
-    totals.weight += inputs.back().weight;
-    if (config_.preference) totals.preference.add(inputs.back());
-    report.tokens += pack.tokens();
-  }
+  for (const Batch& pack : packs) report.tokens += pack.tokens();
+  const std::vector<Share> share = share_of(packs);
+  const StepTotals totals = totals_of(share);
   ParameterBuffer& parameters = model_.parameters();
   parameters.zero_gradients();
-  for (std::size_t i = 0; i < inputs.size(); ++i)
-    forward_backward(inputs[i], i, totals, report.loss);
+  for (const Share& part : share) forward_backward(part, totals, report.loss);
+  group_.all_reduce(parameters.gradients());
+  report.loss.add_other_ranks(group_);
   report.gradient_norm = parameters.gradient_norm();
   report.learning_rate =
       config_.optimizer.lr * schedule_factor(config_.schedule, state_.step, config_.length.steps);
@@ -158,17 +214,16 @@ StepReport Trainer::train_step(std::span<const Batch> packs) {
   return report;
 }
 
-void Trainer::forward_backward(const PackInputs& inputs, std::size_t index,
-                               const StepTotals& totals, LossSums& sums) {
+void Trainer::forward_backward(const Share& share, const StepTotals& totals, LossSums& sums) {
   const std::uint64_t dropout_key =
-      random_key(config_.seed, "dropout", {static_cast<std::uint64_t>(state_.step), index});
+      random_key(config_.seed, "dropout", {static_cast<std::uint64_t>(state_.step), share.index});
   const ForwardOptions options = model_.forward_options(dropout_key);
   if (config_.preference) {
-    preference_step(inputs, options, totals, sums).backward();
+    preference_step(share.inputs, options, totals, sums).backward();
   } else {
-    const TokenLoss loss = pack_loss(model_.llama(), inputs, options, totals.weight);
+    const TokenLoss loss = pack_loss(model_.llama(), share.inputs, options, totals.weight);
     loss.sum.backward();
-    sums.add(inputs, loss.nll);
+    sums.add(share.inputs, loss.nll);
   }
   model_.parameters().collect_gradients();
 }
@@ -181,6 +236,7 @@ at::Tensor Trainer::preference_step(const PackInputs& inputs, const ForwardOptio
     reference = pack_nll(model_.llama(), inputs, model_.reference_options());
   }
   const at::Tensor nll = pack_nll(model_.llama(), inputs, options);
+  if (inputs.idle()) return (nll * 0).sum();
   const PreferenceLoss loss =
       preference_loss(nll, reference, inputs, *config_.preference, totals.preference);
   sums.add(inputs, nll.detach());
@@ -201,14 +257,17 @@ void Trainer::note_skipped(const StepReport& report, const std::vector<Batch>& p
 }
 
 void Trainer::save() {
-  checkpoints_.save(state_.step, {{"state", json_of(state_)}, {"run", config_.identity}},
-                    [&](const std::string& folder) {
-                      model_.write(folder, at::kFloat);
-                      write_safetensors(folder + "/optimizer.safetensors", optimizer_.state());
-                    });
+  if (group_.rank() == 0)
+    checkpoints_.save(state_.step, {{"state", json_of(state_)}, {"run", config_.identity}},
+                      [&](const std::string& folder) {
+                        model_.write(folder, at::kFloat);
+                        write_safetensors(folder + "/optimizer.safetensors", optimizer_.state());
+                      });
+  group_.barrier();  // no rank ends, and so ends the job, before the checkpoint is there
 }
 
 void Trainer::log(const StepReport& report, double seconds) {
+  if (!metrics_) return;
   const double rate = static_cast<double>(report.tokens) / seconds;
   Json line = {{"step", state_.step},
                {"loss", report.loss.mean()},

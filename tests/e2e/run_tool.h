@@ -54,6 +54,7 @@ class Tool {
   Tool(const Tool&) = delete;
   Tool& operator=(const Tool&) = delete;
 
+  pid_t pid() const { return pid_; }
   void send(int signal) { ::kill(pid_, signal); }
   std::string error_so_far() const { return read_file(folder_ / "err"); }
 

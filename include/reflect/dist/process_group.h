@@ -6,6 +6,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -33,17 +34,15 @@ class Collective {
 
 enum class Reduction { kSum, kMax };
 
-// All ranks call the same operations in the same order, with tensors of the same shape and type.
-// Tensors must be contiguous. In a group of one every operation is the identity. When a rank dies,
-// or does not come within the time-out, the others get an Error that names it.
+// A handle: copies are the same group. All ranks call the same operations in the same order, with
+// tensors of the same shape and type. Tensors must be contiguous. In a group of one every operation
+// is the identity. When a rank dies, or does not come within the time-out, the others get an Error
+// that names it.
 class ProcessGroup {
  public:
   ProcessGroup();  // of one
   // Meets the other ranks at rank 0. Throws Error that names the ranks that did not come in time.
   ProcessGroup(const LaunchEnvironment& place, const GroupOptions& options);
-  ~ProcessGroup();
-  ProcessGroup(ProcessGroup&&) noexcept;
-  ProcessGroup& operator=(ProcessGroup&&) noexcept;
 
   int rank() const;
   int size() const;
@@ -61,6 +60,8 @@ class ProcessGroup {
   // The same for single numbers.
   double sum(double value);
   std::int64_t max(std::int64_t value);
+  // What `make` returns on rank 0; the others do not call it.
+  std::string from_rank_0(const std::function<std::string()>& make);
   // Throws Error that names the first rank whose `value` differs from rank 0's.
   void require_same(const std::string& what, const std::string& value);
 

@@ -32,6 +32,8 @@ class AdamW {
   // Both moments by parameter ("exp_avg.<name>", "exp_avg_sq.<name>") and "step" [1]; sharing
   // memory.
   std::vector<NamedTensor> state() const;
+  // The same as they lie in memory: both moments and the number of updates.
+  std::vector<at::Tensor> buffers() const { return {exp_avg_, exp_avg_sq_, step_}; }
   // Restores what `state` gave. Throws Error when a tensor is missing or has another shape.
   void load(const SafetensorsFile& file);
 

@@ -18,10 +18,15 @@ struct PackInputs {
   at::Tensor row;                      // [N] int64: row of the pack, from 0
   std::vector<std::int8_t> span_type;  // [N] SpanType of the target
   double weight = 0;                   // sum of weights
+  bool idle() const { return span_type.empty(); }
 };
 
 PackInputs pack_inputs(const std::vector<Example>& examples, const Batch& batch,
                        const at::Device& device);
+
+// One token that trains nothing: a pass over it, with gradients of zero, is what a rank makes while
+// others have a pack more than it. So all ranks make the same number of passes.
+PackInputs idle_inputs(const at::Device& device);
 
 // The loss of one pack with its weights divided by `total_weight`.
 TokenLoss pack_loss(const Llama& model, const PackInputs& inputs, const ForwardOptions& options,

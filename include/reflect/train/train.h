@@ -7,6 +7,7 @@
 
 #include "reflect/base/error.h"
 #include "reflect/base/runtime.h"
+#include "reflect/dist/launch.h"
 #include "reflect/model/base_config.h"
 #include "reflect/model/lora.h"
 #include "reflect/train/optimizer.h"
@@ -43,6 +44,7 @@ struct TrainConfig {
   std::int64_t keep_checkpoints = 2;
   std::string save_dtype = "auto";
   std::int64_t explain = 0;
+  LaunchConfig launch;
   RuntimeConfig runtime;
 
   void visit(auto& v) {
@@ -60,7 +62,8 @@ struct TrainConfig {
     v("order", order, "Order of rows: shuffled anew each epoch, or as in the files.",
       {"shuffle", "input"});
     v("packing", packing, "");
-    v("gradient_accumulation_steps", gradient_accumulation_steps, "Packs of one optimizer step.");
+    v("gradient_accumulation_steps", gradient_accumulation_steps,
+      "Packs of one optimizer step, over all processes.");
     v("epochs", epochs, "Passes over the data.");
     v("max_steps", max_steps, "Optimizer steps; above 0 it replaces epochs.");
     v("max_tokens", max_tokens, "Tokens to train on; above 0 it replaces epochs.");
@@ -80,6 +83,7 @@ struct TrainConfig {
     v("save_dtype", save_dtype, "Type of the written model (method full); auto: as computed.",
       {"auto", "fp32", "bf16"});
     v("explain", explain, "Print this many packed rows token by token and stop; 0: train.");
+    v("launch", launch, "");
     runtime.visit(v);
   }
 };
@@ -87,7 +91,7 @@ struct TrainConfig {
 // Trains and writes <output>/adapter (PEFT's format) or <output>/model (a Hugging Face checkpoint),
 // metrics.jsonl, config.yaml and run.json. Resumes from the newest checkpoint of <output>, bit by
 // bit as if never interrupted. SIGTERM, SIGINT and SIGUSR1 save at the next step's end and give
-// 128 + N.
+// 128 + N. As one of several processes (see LaunchEnvironment) it trains together with the others.
 ExitCode train(const TrainConfig& config);
 
 }  // namespace reflect

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "reflect/dist/process_group.h"
 #include "reflect/metrics/metrics_log.h"
 #include "reflect/metrics/progress.h"
 #include "reflect/train/checkpoint.h"
@@ -24,7 +25,7 @@ namespace reflect {
 struct TrainerConfig {
   std::string output;
   RunLength length;
-  std::int64_t packs_per_step = 1;
+  std::int64_t packs_per_step = 1;  // over all ranks
   OptimizerConfig optimizer;
   ScheduleConfig schedule;
   std::optional<PreferenceConfig> preference;  // rows are pairs
@@ -58,6 +59,7 @@ struct LossSums {
   std::array<double, 7> nll = {};           // by SpanType; last: end of turn and earlier turns
   std::array<std::int64_t, 7> tokens = {};  // likewise
   void add(const PackInputs& inputs, const at::Tensor& nll_of_target);
+  void add_other_ranks(ProcessGroup& group);
   PreferenceSums preference;  // where rows are pairs
   double mean() const { return preference.pairs > 0 ? preference.loss : weighted / weight; }
   std::int64_t trained_tokens() const;
@@ -72,15 +74,19 @@ struct StepReport {
   bool skipped = false;  // loss or gradient not finite: nothing was updated
 };
 
+// Trains with all ranks of `group`: each takes a share of every step's packs, gradients are summed
+// once a step, and all make the same update. A run means the same at any number of ranks. Rank 0
+// logs, writes checkpoints and reads them for all.
 class Trainer {
  public:
-  // `examples` must outlive the trainer.
+  // `examples`, the same on every rank, must outlive the trainer.
   Trainer(TrainerConfig config, TunedModel& model, const std::vector<Example>& examples,
-          PackStream packs);
+          PackStream packs, ProcessGroup group = {});
 
   // Goes on from the newest checkpoint, if there is one; tells whether.
   bool resume();
-  // Steps until the run's length is reached or a signal arrives; the signal's number, else 0.
+  // Steps until the run's length is reached or a signal arrives on any rank; the signal's number,
+  // else 0.
   int run();
   // The same for at most `count` steps.
   int run_steps(std::int64_t count);
@@ -92,9 +98,17 @@ class Trainer {
   const TrainState& state() const { return state_; }
 
  private:
+  // A pack that this rank computes, and its place among those of the step.
+  struct Share {
+    std::size_t index;
+    PackInputs inputs;
+  };
+
+  std::string load_newest();  // the state as JSON; empty: no checkpoint
   std::vector<Batch> next_packs();
-  void forward_backward(const PackInputs& inputs, std::size_t index, const StepTotals& totals,
-                        LossSums& sums);
+  std::vector<Share> share_of(std::span<const Batch> packs) const;
+  StepTotals totals_of(const std::vector<Share>& share);
+  void forward_backward(const Share& share, const StepTotals& totals, LossSums& sums);
   at::Tensor preference_step(const PackInputs& inputs, const ForwardOptions& options,
                              const StepTotals& totals, LossSums& sums);
   void note_skipped(const StepReport& report, const std::vector<Batch>& packs);
@@ -104,11 +118,12 @@ class Trainer {
   TunedModel& model_;
   const std::vector<Example>& examples_;
   PackStream packs_;
+  ProcessGroup group_;
   AdamW optimizer_;
   CheckpointStore checkpoints_;
   TrainState state_;
-  std::optional<MetricsLog> metrics_;
-  std::optional<Progress> progress_;
+  std::optional<MetricsLog> metrics_;  // on rank 0
+  std::optional<Progress> progress_;   // on rank 0
   std::int64_t tokens_at_start_ = 0;
 };
 

@@ -1,0 +1,166 @@
+// reflect-train as several processes: the same run, whatever becomes of them.
+#include <signal.h>
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/abs.h>
+#include <ATen/ops/max.h>
+
+#include <memory>
+
+#include "e2e/train_workplace.h"
+#include "reflect/base/error.h"
+#include "reflect/model/safetensors.h"
+
+namespace reflect {
+namespace {
+
+Arguments ranks(int count, const Arguments& more = {}) {
+  Arguments all = {"--launch.nproc", std::to_string(count), "--launch.timeout", "60"};
+  all.insert(all.end(), more.begin(), more.end());
+  return all;
+}
+
+// The processes whose parent is `parent`.
+std::vector<pid_t> children_of(pid_t parent) {
+  std::vector<pid_t> found;
+  for (const auto& entry : fs::directory_iterator("/proc")) {
+    const std::string name = entry.path().filename();
+    if (name.find_first_not_of("0123456789") != name.npos) continue;
+    std::string stat;
+    try {
+      stat = read_file(entry.path() / "stat");
+    } catch (const Error&) {
+      continue;  // it has ended
+    }
+    std::istringstream fields(stat.substr(stat.rfind(')') + 2));
+    char state = 0;
+    pid_t its_parent = 0;
+    fields >> state >> its_parent;
+    if (its_parent == parent && state != 'Z') found.push_back(std::stoi(name));
+  }
+  std::ranges::sort(found);
+  return found;
+}
+
+bool alive(pid_t pid) {
+  return ::kill(pid, 0) == 0;
+}
+
+// Whether none of `processes` is left, waiting for it.
+bool all_gone(const std::vector<pid_t>& processes) {
+  for (int i = 0; i < 500; ++i) {
+    if (std::ranges::none_of(processes, alive)) return true;
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  }
+  return false;
+}
+
+void require_same_losses(const std::string& run, const std::string& other) {
+  const std::vector<Json> a = metrics_of(run), b = metrics_of(other);
+  REQUIRE(a.size() == b.size());
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    CAPTURE(i);
+    CHECK(a[i]["loss"].get<double>() == Approx(b[i]["loss"].get<double>()).epsilon(1e-6));
+    CHECK(a[i]["trained_tokens"] == b[i]["trained_tokens"]);
+  }
+}
+
+}  // namespace
+
+TEST_CASE("reflect-train as two processes gives the losses and the adapter of one") {
+  const Workplace place;
+  const std::string alone = place.folder / "alone";
+  REQUIRE(run_tool("reflect-train", place.arguments({}, alone)).exit_code == 0);
+  const ToolResult result = run_tool("reflect-train", place.arguments(ranks(2)));
+  INFO(result.err);
+  REQUIRE(result.exit_code == 0);
+  require_same_losses(place.run, alone);
+  const SafetensorsFile a(place.run + "/adapter/adapter_model.safetensors");
+  const SafetensorsFile b(alone + "/adapter/adapter_model.safetensors");
+  for (const std::string& name : b.names())
+    CHECK((a.view(name) - b.view(name)).abs().max().item<double>() < 1e-5);
+  // One process speaks.
+  CHECK(result.err.find("wrote") == result.err.rfind("wrote"));
+
+  const ToolResult again = run_tool("reflect-train", place.arguments(ranks(2)));
+  CHECK(again.exit_code == 0);
+  CHECK_THAT(again.err, Catch::Contains("finished already"));
+}
+
+TEST_CASE("a killed rank ends the job, is named, and leaves no process behind") {
+  const Workplace place;
+  Tool tool("reflect-train", place.arguments(ranks(2, {"--save_every", "2", "--max_steps", "40"})));
+  wait_for_steps(place.run, 5);
+  const std::vector<pid_t> processes = children_of(tool.pid());
+  REQUIRE(processes.size() == 2);
+  ::kill(processes[1], SIGKILL);
+  const ToolResult result = tool.wait();
+  INFO(result.err);
+  CHECK(result.exit_code == 128 + SIGKILL);
+  CHECK_THAT(result.err, Catch::Contains("rank 1 was ended by signal 9"));
+  CHECK(all_gone(processes));
+
+  // The same command, by one process, goes on with the same data.
+  const std::string alone = place.folder / "alone";
+  const Arguments rest = {"--save_every", "2", "--max_steps", "40"};
+  const ToolResult resumed = run_tool("reflect-train", place.arguments(rest));
+  REQUIRE(resumed.exit_code == 0);
+  CHECK_THAT(resumed.err, Catch::Contains("resumed at step"));
+  REQUIRE(run_tool("reflect-train", place.arguments(rest, alone)).exit_code == 0);
+  require_same_losses(place.run, alone);
+}
+
+TEST_CASE("SIGTERM to the job, or to one rank, saves on all together") {
+  const bool to_one_rank = GENERATE(false, true);
+  CAPTURE(to_one_rank);
+  const Workplace place;
+  const Arguments arguments =
+      place.arguments(ranks(2, {"--save_every", "0", "--max_steps", "200"}));
+  Tool tool("reflect-train", arguments);
+  wait_for_steps(place.run, 3);
+  const std::vector<pid_t> processes = children_of(tool.pid());
+  REQUIRE(processes.size() == 2);
+  if (to_one_rank) {
+    ::kill(processes[1], SIGTERM);
+  } else {
+    tool.send(SIGTERM);
+  }
+  const ToolResult stopped = tool.wait();
+  INFO(stopped.err);
+  CHECK(stopped.exit_code == 128 + SIGTERM);
+  CHECK_THAT(stopped.err, Catch::Contains("saved at step"));
+  CHECK(all_gone(processes));
+  const std::size_t steps = metrics_of(place.run).size();
+  CHECK(fs::exists(place.run + "/checkpoints/step-" + std::to_string(steps) + "/state.json"));
+}
+
+TEST_CASE("when the launcher is killed no rank stays") {
+  const Workplace place;
+  Tool tool("reflect-train", place.arguments(ranks(2, {"--max_steps", "1000"})));
+  wait_for_steps(place.run, 2);
+  const std::vector<pid_t> processes = children_of(tool.pid());
+  REQUIRE(processes.size() == 2);
+  tool.send(SIGKILL);
+  tool.wait();
+  CHECK(all_gone(processes));
+}
+
+TEST_CASE("ranks with different settings do not train together") {
+  const Workplace place;
+  const auto start = [&](const std::string& rank, const std::string& rate) {
+    ::setenv("RANK", rank.c_str(), 1);
+    ::setenv("WORLD_SIZE", "2", 1);
+    ::setenv("MASTER_PORT", "23457", 1);
+    auto tool = std::make_unique<Tool>(
+        "reflect-train", place.arguments({"--optimizer.lr", rate, "--launch.timeout", "60"}));
+    for (const char* name : {"RANK", "WORLD_SIZE", "MASTER_PORT"}) ::unsetenv(name);
+    return tool;
+  };
+  const auto first = start("0", "1e-3"), second = start("1", "2e-3");
+  const ToolResult a = first->wait(), b = second->wait();
+  CHECK(a.exit_code == 1);
+  CHECK(b.exit_code == 1);
+  CHECK_THAT(a.err, Catch::Contains("[rank 0]") && Catch::Contains("settings and rows of rank 1"));
+}
+
+}  // namespace reflect

@@ -1,0 +1,140 @@
+// Training by several ranks (threads of the test, real collectives) equals training by one.
+#include <ATen/Functions.h>
+
+#include <catch2/catch.hpp>
+#include <sstream>
+
+#include "dist/ranks.h"
+#include "golden_case.h"
+#include "reflect/base/error.h"
+#include "temp_folder.h"
+
+using namespace reflect;
+
+namespace {
+
+constexpr std::int64_t kSteps = 6;
+
+TrainerConfig run_config(const std::string& output, std::int64_t packs_per_step) {
+  TrainerConfig config;
+  config.output = output;
+  config.length = {.steps = kSteps, .packs = kSteps * packs_per_step - 1, .tokens = 1};
+  config.packs_per_step = packs_per_step;
+  config.optimizer.lr = 1e-3;
+  config.schedule.warmup_steps = 2;
+  config.quiet = true;
+  config.identity = {{"seed", "0"}};
+  return config;
+}
+
+// One of several ranks' trainer with all that it needs.
+struct Run {
+  std::vector<Example> examples = read_golden_case("lora").examples;
+  TunedModel model;
+  Trainer trainer;
+
+  Run(const TrainerConfig& config, ProcessGroup& group)
+      : model(tuned(), Runtime{}), trainer(config, model, examples, packs(), group) {}
+
+  static TunedModelOptions tuned() {
+    TunedModelOptions options{.folder = kGoldenModel};
+    options.lora_config.rank = 4;
+    options.lora_config.dropout = 0.1;
+    return options;
+  }
+  PackStream packs() const {
+    std::vector<std::int64_t> lengths;
+    for (const Example& example : examples)
+      lengths.push_back(static_cast<std::int64_t>(example.size()));
+    return PackStream(PackPlan(lengths, {.capacity = 128, .window = 16, .seed = 1}));
+  }
+};
+
+struct Outcome {
+  std::vector<double> losses, gradient_norms;
+  std::vector<std::int64_t> trained_tokens;
+  std::vector<at::Tensor> adapters;  // of each rank
+};
+
+void read_metrics(const std::string& folder, Outcome& outcome) {
+  std::istringstream text(read_file(folder + "/metrics.jsonl"));
+  for (std::string line; std::getline(text, line);) {
+    const auto json = nlohmann::json::parse(line);
+    outcome.losses.push_back(json["loss"]);
+    outcome.gradient_norms.push_back(json["grad_norm"]);
+    outcome.trained_tokens.push_back(json["trained_tokens"]);
+  }
+}
+
+// The run in parts of some steps each, every part by another number of ranks.
+Outcome run_in_parts(const std::vector<std::pair<int, std::int64_t>>& ranks_and_steps,
+                     std::int64_t packs_per_step) {
+  const TempFolder folder;
+  Outcome outcome;
+  for (const auto& [ranks, steps] : ranks_and_steps) {
+    outcome.adapters.assign(static_cast<std::size_t>(ranks), {});
+    const auto failures = run_ranks(ranks, [&, steps = steps](ProcessGroup& group) {
+      Run run(run_config(folder.path(), packs_per_step), group);
+      run.trainer.resume();
+      run.trainer.run_steps(steps);
+      run.trainer.save();
+      outcome.adapters[static_cast<std::size_t>(group.rank())] =
+          run.model.parameters().values().clone();
+    });
+    for (const std::string& failure : failures) CHECK(failure.empty());
+  }
+  read_metrics(folder.path(), outcome);
+  return outcome;
+}
+
+void require_equal(const Outcome& a, const Outcome& b) {
+  REQUIRE(a.losses.size() == static_cast<std::size_t>(kSteps));
+  REQUIRE(b.losses.size() == static_cast<std::size_t>(kSteps));
+  CHECK(a.trained_tokens == b.trained_tokens);
+  for (std::size_t step = 0; step < a.losses.size(); ++step) {
+    CAPTURE(step);
+    CHECK(a.losses[step] == Approx(b.losses[step]).epsilon(1e-6));
+    CHECK(a.gradient_norms[step] == Approx(b.gradient_norms[step]).epsilon(1e-4));
+  }
+  CHECK(at::allclose(a.adapters[0], b.adapters[0], 1e-4, 1e-6));
+  for (const at::Tensor& adapter : a.adapters) CHECK(at::equal(adapter, a.adapters[0]));
+}
+
+}  // namespace
+
+TEST_CASE("two and four ranks give the losses and the adapter of one") {
+  // Four packs divide evenly; of three, some ranks have none in some passes.
+  const std::int64_t packs_per_step = GENERATE(4, 3);
+  const Outcome one = run_in_parts({{1, kSteps}}, packs_per_step);
+  for (const int ranks : {2, 4}) {
+    CAPTURE(packs_per_step, ranks);
+    require_equal(run_in_parts({{ranks, kSteps}}, packs_per_step), one);
+  }
+}
+
+TEST_CASE("a run goes on at another number of ranks with the same data") {
+  const Outcome one = run_in_parts({{1, kSteps}}, 4);
+  require_equal(run_in_parts({{2, 2}, {4, 2}, {1, 2}}, 4), one);
+}
+
+TEST_CASE("ranks of one size resume to the bit") {
+  const Outcome whole = run_in_parts({{2, kSteps}}, 4), parts = run_in_parts({{2, 3}, {2, 3}}, 4);
+  CHECK(whole.losses == parts.losses);
+  CHECK(at::equal(whole.adapters[0], parts.adapters[0]));
+}
+
+TEST_CASE("a loss that is not finite on one rank skips the step on all") {
+  const TempFolder folder;
+  const auto failures = run_ranks(2, [&](ProcessGroup& group) {
+    Run run(run_config(folder.path(), 2), group);
+    // Pack 1 is rank 1's.
+    Batch good{{0}, {0, static_cast<std::int64_t>(run.examples[0].size())}};
+    Batch bad{{1}, {0, static_cast<std::int64_t>(run.examples[1].size())}};
+    run.examples[1].weight.back() = std::numeric_limits<float>::infinity();
+    const at::Tensor before = run.model.parameters().values().clone();
+    const StepReport report = run.trainer.train_step(std::vector<Batch>{good, bad});
+    require(report.skipped, "not skipped");
+    require(at::equal(before, run.model.parameters().values()), "changed");
+  });
+  CHECK(failures == std::vector<std::string>(2));
+}
