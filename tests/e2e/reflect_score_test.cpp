@@ -295,7 +295,7 @@ TEST_CASE("random rows give a status each and never NaN") {
   }
 }
 
-TEST_CASE("--explain prints a row's passes and writes nothing") {
+TEST_CASE("explaining a row prints its passes and writes nothing") {
   const Run run(trace_rows(3));
   const ToolResult result =
       run_tool("reflect-score", {"--model", kModel, "--input", run.folder / "in.jsonl", "--explain",
