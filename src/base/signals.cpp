@@ -1,27 +1,40 @@
 #include "reflect/base/signals.h"
 
+#include <atomic>
 #include <csignal>
+#include <thread>
 
 namespace reflect {
 namespace {
 
-volatile std::sig_atomic_t received = 0;
+std::atomic<int> received = 0;
 
-void remember(int number) {
-  received = number;
+void set_mask(int how, std::initializer_list<int> signals) {
+  sigset_t set;
+  sigemptyset(&set);
+  for (const int signal : signals) sigaddset(&set, signal);
+  ::pthread_sigmask(how, &set, nullptr);
+}
+
+void wait_for_signals() {
+  sigset_t watched;
+  sigemptyset(&watched);
+  for (const int signal : {SIGTERM, SIGUSR1, SIGINT}) sigaddset(&watched, signal);
+  for (int number = 0; ::sigwait(&watched, &number) == 0;) {
+    if (number == SIGINT) {  // a second Ctrl-C ends the process at once
+      std::signal(SIGINT, SIG_DFL);
+      sigdelset(&watched, SIGINT);
+      set_mask(SIG_UNBLOCK, {SIGINT});
+    }
+    received = number;
+  }
 }
 
 }  // namespace
 
 void watch_signals() {
-  struct sigaction action = {};
-  action.sa_handler = remember;
-  sigemptyset(&action.sa_mask);
-  action.sa_flags = SA_RESTART;
-  sigaction(SIGTERM, &action, nullptr);
-  sigaction(SIGUSR1, &action, nullptr);
-  action.sa_flags |= SA_RESETHAND;  // a second Ctrl-C ends the process at once
-  sigaction(SIGINT, &action, nullptr);
+  set_mask(SIG_BLOCK, {SIGTERM, SIGUSR1, SIGINT});
+  std::thread(wait_for_signals).detach();
 }
 
 void note_signal(int number) {

@@ -88,7 +88,10 @@ pid_t spawn(const std::string& program, std::vector<std::string> arguments,
   if (inherited >= 0) posix_spawn_file_actions_adddup2(&files, inherited, inherited);
   posix_spawnattr_t attributes;
   posix_spawnattr_init(&attributes);
-  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP);
+  sigset_t none;
+  sigemptyset(&none);
+  posix_spawnattr_setsigmask(&attributes, &none);  // watch_signals has blocked some here
+  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK);
   pid_t pid = 0;
   const int error = ::posix_spawn(&pid, program.c_str(), &files, &attributes,
                                   pointers(arguments).data(), pointers(environment).data());
