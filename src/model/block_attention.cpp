@@ -197,7 +197,7 @@ class QueryWork {
     float top = -INFINITY, sum = 0;
     for (std::size_t b = 0; b < visible_.size(); ++b) {
       const Seen s = seen(plan_.keys[visible_[b]], position);
-      top = std::max(top, largest(row_of(scores_, b, i) + s.begin, s.end - s.begin));
+      top = std::max(top, lanes::largest(row_of(scores_, b, i) + s.begin, s.end - s.begin));
     }
     for (std::size_t b = 0; b < visible_.size(); ++b) {
       const KeyBlock& keys = plan_.keys[visible_[b]];
@@ -214,19 +214,6 @@ class QueryWork {
   template <class X>
   static X* row_of(std::vector<X>& blocks, std::size_t block, std::int64_t i) {
     return blocks.data() + block * kQueries * kKeys + static_cast<std::size_t>(i * kKeys);
-  }
-
-  static float largest(const float* x, std::int64_t n) {
-    lanes::Floats top = lanes::Floats{} - INFINITY;
-    std::int64_t i = 0;
-    for (; i + lanes::kWidth <= n; i += lanes::kWidth) {
-      const lanes::Floats each = lanes::load(x + i);
-      top = each > top ? each : top;
-    }
-    float result = -INFINITY;
-    for (std::int64_t lane = 0; lane < lanes::kWidth; ++lane) result = std::max(result, top[lane]);
-    for (; i < n; ++i) result = std::max(result, x[i]);
-    return result;
   }
 
   // p = exp(scale (x - top)); returns the sum.

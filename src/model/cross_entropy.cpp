@@ -13,25 +13,11 @@ namespace reflect {
 
 namespace {
 
-template <class T>
-float largest(const T* x, std::int64_t n) {
-  lanes::Floats top = lanes::Floats{} + static_cast<float>(x[0]);
-  std::int64_t i = 0;
-  for (; i + lanes::kWidth <= n; i += lanes::kWidth) {
-    const lanes::Floats each = lanes::load(x + i);
-    top = each > top ? each : top;
-  }
-  float result = top[0];
-  for (std::int64_t lane = 1; lane < lanes::kWidth; ++lane) result = std::max(result, top[lane]);
-  for (; i < n; ++i) result = std::max(result, static_cast<float>(x[i]));
-  return result;
-}
-
 // log sum exp of a row. Lanes past the end load as 0 and are not counted. A row that is not finite
 // gives NaN: exp is clamped, so its sum would hide it.
 template <class T>
 float log_sum_exp(const T* x, std::int64_t n) {
-  const float top = largest(x, n);
+  const float top = lanes::largest(x, n);
   const std::int64_t whole = n - n % lanes::kWidth;
   float sum = lanes::sum(
       whole, [&](std::int64_t i, std::int64_t) { return lanes::exp(lanes::load(x + i) - top); });

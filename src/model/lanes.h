@@ -4,9 +4,11 @@
 
 #include <c10/util/BFloat16.h>
 
+#include <algorithm>
 #include <bit>
 #include <cstdint>
 #include <cstring>
+#include <limits>
 
 namespace reflect::lanes {
 
@@ -88,6 +90,21 @@ float dot(const A* a, const B* b, std::int64_t n) {
   return sum(n, [&](std::int64_t i, std::int64_t count) {
     return load(a + i, count) * load(b + i, count);
   });
+}
+
+// The largest of n values; -inf where n = 0.
+template <class T>
+float largest(const T* x, std::int64_t n) {
+  Floats top = Floats{} - std::numeric_limits<float>::infinity();
+  std::int64_t i = 0;
+  for (; i + kWidth <= n; i += kWidth) {
+    const Floats each = load(x + i);
+    top = each > top ? each : top;
+  }
+  float result = top[0];
+  for (std::int64_t lane = 1; lane < kWidth; ++lane) result = std::max(result, top[lane]);
+  for (; i < n; ++i) result = std::max(result, static_cast<float>(x[i]));
+  return result;
 }
 
 // e^x within 2 units of the last place for x in [-87, 88]; clamped outside. Cody-Waite reduction to

@@ -34,6 +34,17 @@ TEST_CASE("bf16 is stored as c10 rounds it") {
   CHECK(std::isnan(static_cast<float>(stored[0])));
 }
 
+TEST_CASE("the largest value is found wherever it is") {
+  for (std::size_t n = 1; n <= 20; ++n) {
+    for (std::size_t at = 0; at < n; ++at) {
+      std::vector<float> values(n, -3.0f);
+      values[at] = -1.0f;
+      CHECK(largest(values.data(), static_cast<std::int64_t>(n)) == -1.0f);
+    }
+  }
+  CHECK(largest<float>(nullptr, 0) == -std::numeric_limits<float>::infinity());
+}
+
 TEST_CASE("sums take every element once, whatever the length") {
   std::vector<float> ones(50, 1.0f);
   for (std::int64_t n = 0; n <= 50; ++n) {
