@@ -14,7 +14,8 @@ struct DecisionText {
 
 // In the order of Decision; kKept has no gate.
 constexpr std::array<DecisionText, kDecisions> kTexts = {{
-    {"kept", Gate::kStatus},
+    {"kept", Gate::kPrefilter},
+    {"prefiltered", Gate::kPrefilter},
     {"too_long", Gate::kStatus},
     {"empty", Gate::kStatus},
     {"non_finite", Gate::kStatus},
@@ -36,9 +37,9 @@ constexpr std::array<DecisionText, kDecisions> kTexts = {{
 }};
 
 constexpr std::array<std::string_view, kGates> kGateNames = {
-    "status",          "correctness",     "choice", "ifd",
-    "r-ifd",           "span gain",       "length", "exact duplicates",
-    "near duplicates", "decontamination", "top",    "diversity"};
+    "prefilter",       "status",    "correctness", "choice",           "ifd",
+    "r-ifd",           "span gain", "length",      "exact duplicates", "near duplicates",
+    "decontamination", "top",       "diversity"};
 
 }  // namespace
 

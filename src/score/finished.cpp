@@ -35,9 +35,11 @@ std::string score_key(const ScoreConfig& config) {
     return std::filesystem::is_directory(path, error);
   };
   if (!std::filesystem::is_regular_file(config.input, error) || !is_folder(config.model)) return "";
-  if (!config.adapter.empty() && !is_folder(config.adapter)) return "";
+  for (const std::string& folder : {config.adapter, config.prefilter.model})
+    if (!folder.empty() && !is_folder(folder)) return "";
   std::string text = std::string(REFLECT_VERSION) + "\n" + folder_state(config.model) + "\n";
-  if (!config.adapter.empty()) text += folder_state(config.adapter) + "\n";
+  for (const std::string& folder : {config.adapter, config.prefilter.model})
+    if (!folder.empty()) text += folder_state(folder) + "\n";
   if (std::filesystem::file_size(config.input) > 0) {
     const MappedFile input(config.input);
     text += content_hash({reinterpret_cast<const char*>(input.data()), input.size()}) + "\n";

@@ -17,9 +17,9 @@ std::vector<std::size_t> random_control(const Candidates& candidates, const Sele
   std::vector<Draw> draws;
   for (std::size_t i = 0; i < candidates.list().size(); ++i) {
     const Candidate& candidate = candidates.list()[i];
-    if (candidate.status != ScoreStatus::kOk || candidate.correct == false ||
-        candidate.contaminated)
-      continue;
+    const bool scored =
+        candidate.status == ScoreStatus::kOk || candidate.status == ScoreStatus::kPrefiltered;
+    if (!scored || candidate.correct == false || candidate.contaminated) continue;
     draws.push_back({random_key(seed, "random_control", {content_hash64(candidates.id(i)), i}), i});
   }
   std::sort(draws.begin(), draws.end(), [](const Draw& a, const Draw& b) { return a.key < b.key; });

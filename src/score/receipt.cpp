@@ -27,6 +27,10 @@ std::string setting_of(Gate gate, const ScoreConfig& config) {
   const SelectionConfig& selection = config.selection;
   const bool by_diversity = selection.policy == "diverse" || selection.policy == "superfilter";
   switch (gate) {
+    case Gate::kPrefilter:
+      return config.prefilter.model.empty()
+                 ? ""
+                 : fmt::format("top {:g} % by a small model's IFD", 100 * config.prefilter.keep);
     case Gate::kStatus:
       return "scored without failure";
     case Gate::kCorrectness:

@@ -57,8 +57,16 @@ Json json_of(const SpanGain& gain) {
           {"tokens", gain.tokens}};
 }
 
+// The scores of a row that a prefilter holds back.
+Json held_scores(const PrefilterVerdict& verdict) {
+  IfdScores scores;
+  scores.status = verdict.status;
+  if (verdict.status != ScoreStatus::kPrefiltered) scores.failed_pass = "prefilter";
+  return json_of(scores);
+}
+
 // The scores of one row, from those of RowWork::passes().
-Json scores_of(const RowWork& work, const std::vector<PassScore>& scores) {
+Json student_scores(const RowWork& work, const std::vector<PassScore>& scores) {
   const std::size_t gains_begin = work.row.passes.size();
   const std::vector<PassScore> of_row(scores.begin(),
                                       scores.begin() + static_cast<std::ptrdiff_t>(gains_begin));
@@ -79,6 +87,13 @@ Json scores_of(const RowWork& work, const std::vector<PassScore>& scores) {
   return json;
 }
 
+Json scores_of(const RowWork& work, const std::vector<PassScore>& scores) {
+  Json json = work.prefilter.status == ScoreStatus::kOk ? student_scores(work, scores)
+                                                        : held_scores(work.prefilter);
+  if (!work.prefilter.scores.is_null()) json["prefilter"] = work.prefilter.scores;
+  return json;
+}
+
 ScorerConfig scorer_config(const ScoreConfig& config) {
   ScorerConfig scorer = config.scorer;
   if (config.parity == "reference" && scorer.max_length == 0)
@@ -87,22 +102,6 @@ ScorerConfig scorer_config(const ScoreConfig& config) {
 }
 
 }  // namespace
-
-std::vector<const Pass*> RowWork::passes() const {
-  std::vector<const Pass*> all;
-  for (const Pass& pass : row.passes) all.push_back(&pass);
-  for (const GainPass& gain : gains) {
-    all.push_back(&gain.without);
-    if (gain.other) all.push_back(&*gain.other);
-  }
-  return all;
-}
-
-std::int64_t RowWork::tokens() const {
-  std::int64_t sum = 0;
-  for (const Pass* pass : passes()) sum += pass->length();
-  return sum;
-}
 
 RowScorer::RowScorer(const ScoreConfig& config)
     : config_(config),

@@ -5,21 +5,11 @@
 #include <optional>
 #include <vector>
 
-#include "reflect/model/runtime.h"
 #include "reflect/score/score_rows.h"
-#include "reflect/score/spans.h"
+#include "reflect/score/scorer.h"
+#include "score/row_work.h"
 
 namespace reflect {
-
-// A record with the passes that its scores need.
-struct RowWork {
-  Record record;
-  std::string other_reflection;  // that its gain passes use; empty: none
-  RowPasses row;
-  std::vector<GainPass> gains;
-  std::vector<const Pass*> passes() const;  // all, those of the row first
-  std::int64_t tokens() const;              // of all passes
-};
 
 class RowScorer {
  public:
@@ -27,7 +17,7 @@ class RowScorer {
 
   // Safe to call from several threads. `other_reflection`: text of another row's, with its tags.
   RowWork work_of(Record record, const std::string& other_reflection = "") const;
-  // The rows as JSON, each with its `scores`.
+  // The rows as JSON, each with its `scores`. A row that a prefilter holds back is not run.
   std::vector<Json> score(const std::vector<RowWork>& batch) const;
   // The row's passes token by token, as text.
   std::string explain(const RowWork& work) const;

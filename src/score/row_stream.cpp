@@ -40,17 +40,17 @@ std::optional<RowWork> RowStream::next() {
 }
 
 // The next record of the range. Those before it are read too: a later row may need what they say.
-std::optional<Record> RowStream::read() {
+std::optional<InputRow> RowStream::read() {
   while (options_.limit == 0 || taken_ < options_.limit) {
     const auto line = lines_.next();
     if (!line || lines_.line_number() > options_.lines.end) return std::nullopt;
     std::optional<Record> record = parse(*line);
     if (!record) continue;
-    if (options_.lines.contains(lines_.line_number())) {
-      ++taken_;
-      return record;
-    }
+    const bool wanted = options_.lines.contains(lines_.line_number());
+    std::string other = wanted ? donor_.for_row(*record) : "";
     donor_.add(*record);
+    if (wanted)
+      return InputRow{std::move(*record), std::move(other), static_cast<std::size_t>(taken_++)};
   }
   return std::nullopt;
 }
@@ -87,23 +87,18 @@ void RowStream::finish(Slot& slot, std::optional<RowWork> row, std::exception_pt
 void RowStream::work() {
   for (;;) {
     Slot* slot = nullptr;
-    std::optional<Record> record;
-    std::string other;
+    std::optional<InputRow> row;
     {
       const std::lock_guard lock(reading_);
       slot = reserve();
       if (slot == nullptr) return;
       std::exception_ptr error;
       try {
-        record = read();
-        if (record) {
-          other = donor_.for_row(*record);
-          donor_.add(*record);
-        }
+        row = read();
       } catch (...) {
         error = std::current_exception();
       }
-      if (!record) {
+      if (!row) {
         {
           const std::lock_guard state(state_);
           ended_ = true;
@@ -117,7 +112,7 @@ void RowStream::work() {
       }
     }
     try {
-      finish(*slot, prepare_(std::move(*record), other), nullptr);
+      finish(*slot, prepare_(std::move(*row)), nullptr);
     } catch (...) {
       finish(*slot, std::nullopt, std::current_exception());
     }

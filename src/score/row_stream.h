@@ -10,7 +10,7 @@
 #include <thread>
 #include <vector>
 
-#include "score/row_scorer.h"
+#include "score/row_work.h"
 
 namespace reflect {
 
@@ -21,11 +21,19 @@ struct LineRange {
   bool contains(std::size_t line) const { return begin < line && line <= end; }
 };
 
+// A row as read. `number` counts the rows of the range from 0; `other_reflection` is that of the
+// nearest earlier row of another prompt, with its tags.
+struct InputRow {
+  Record record;
+  std::string other_reflection;
+  std::size_t number = 0;
+};
+
 // Reads one row after another and prepares them on `threads` threads, a bounded number ahead of
 // next(). What comes out, and in which order, does not depend on the number of threads.
 class RowStream {
  public:
-  using Prepare = std::function<RowWork(Record, const std::string& other_reflection)>;
+  using Prepare = std::function<RowWork(InputRow)>;
 
   struct Options {
     LineRange lines;
@@ -51,7 +59,7 @@ class RowStream {
   };
 
   void work();
-  std::optional<Record> read();
+  std::optional<InputRow> read();
   std::optional<Record> parse(std::string_view line);
   Slot* reserve();
   void finish(Slot& slot, std::optional<RowWork> row, std::exception_ptr error);

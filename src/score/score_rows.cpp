@@ -2,23 +2,17 @@
 
 #include <spdlog/spdlog.h>
 
-#include <sys/resource.h>
-
-#include <chrono>
 #include <cstdio>
 #include <filesystem>
 
 #include "reflect/base/config.h"
-#include "reflect/base/hash.h"
-#include "reflect/base/signals.h"
 #include "reflect/data/decontaminate.h"
-#include "reflect/metrics/progress.h"
+#include "reflect/model/llama_config.h"
 #include "score/finished.h"
-#include "score/journal.h"
+#include "score/prefilter.h"
 #include "score/row_scorer.h"
-#include "score/row_stream.h"
+#include "score/score_batches.h"
 #include "score/select_rows.h"
-#include "score/shard.h"
 
 namespace reflect {
 
@@ -47,63 +41,7 @@ void check_settings(const ScoreConfig& config) {
   if (control == config.selected || control == config.output || control == config.input)
     fail_usage("score", "--random-control would replace {}; choose another name or none", control);
   check(config.selection);
-}
-
-// Forward passes that a batch of rows fills: the more, the more texts that begin alike meet in one.
-constexpr std::int64_t kForwardPasses = 16;
-
-// Consecutive rows whose passes fill some forward passes together (or one row). The plan depends on
-// the input and the settings only; a batch is the unit of resume.
-class BatchPlan {
- public:
-  BatchPlan(std::int64_t max_batch_tokens, RowStream& rows)
-      : capacity_(max_batch_tokens * kForwardPasses), rows_(rows) {}
-
-  std::vector<RowWork> next() {
-    std::vector<RowWork> batch;
-    std::int64_t tokens = 0;
-    while (held_ || (held_ = rows_.next())) {
-      tokens += held_->tokens();
-      if (!batch.empty() && tokens > capacity_) break;
-      batch.push_back(std::move(*held_));
-      held_.reset();
-    }
-    return batch;
-  }
-
- private:
-  std::int64_t capacity_;
-  RowStream& rows_;
-  std::optional<RowWork> held_;
-};
-
-// All that the batch's scores depend on: ids and content of its rows, settings and model.
-std::string key_of(const std::vector<RowWork>& batch, const std::string& identity) {
-  std::string text = identity;
-  for (const RowWork& work : batch)
-    text += json_of(work.record).dump() + "\n" + work.other_reflection + "\n";
-  return content_hash(text);
-}
-
-std::size_t count_lines(const std::string& path) {
-  LineReader lines(path);
-  std::size_t count = 0;
-  while (lines.next()) ++count;
-  return count;
-}
-
-// The lines to score, and how many rows that may be; 0: not known.
-struct Portion {
-  LineRange lines;
-  std::int64_t rows = 0;
-};
-
-Portion portion_of(const ScoreConfig& config, const Shard& shard) {
-  if (config.input == "-") return {{}, config.limit};
-  const std::size_t lines = count_lines(config.input);
-  const LineRange range = lines_of(shard, lines);
-  const auto rows = static_cast<std::int64_t>(std::min(range.end, lines) - range.begin);
-  return {range, config.limit > 0 ? std::min(rows, config.limit) : rows};
+  check_prefilter(config);
 }
 
 // The settings of one shard: those of the run, with its own names for what it writes.
@@ -119,30 +57,6 @@ ScoreConfig settings_of(ScoreConfig config, const Shard& shard) {
   config.selected = shard_path(config.selected, shard);
   return config;
 }
-
-// What this process computed, without what it found in the journal.
-struct Work {
-  std::int64_t rows = 0, tokens = 0;
-  std::chrono::steady_clock::time_point start = std::chrono::steady_clock::now();
-  void add(const std::vector<RowWork>& batch) {
-    rows += static_cast<std::int64_t>(batch.size());
-    for (const RowWork& work : batch) tokens += work.tokens();
-  }
-  std::string line(const ScoredTokens& computed) const {
-    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
-    rusage usage{};
-    getrusage(RUSAGE_SELF, &usage);
-    const double share = computed.given > 0 ? 100.0 * static_cast<double>(computed.computed) /
-                                                  static_cast<double>(computed.given)
-                                            : 0;
-    return fmt::format(
-        "{} rows in {:.2f} s: {:.2f} rows/s, {:.0f} tokens/s; peak memory {} MiB\n"
-        "{} of {} tokens computed ({:.1f} %), the others are common beginnings",
-        rows, took.count(), static_cast<double>(rows) / took.count(),
-        static_cast<double>(tokens) / took.count(), usage.ru_maxrss / 1024, computed.computed,
-        computed.given, share);
-  }
-};
 
 // The rows of the scored batches, in order.
 ScoredRows rows_in(const Journal& journal, const std::vector<std::string>& keys) {
@@ -208,18 +122,41 @@ void print_summary(const SelectionOutcome& outcome, const Json& meta, const std:
 ExitCode explain_row(const ScoreConfig& config) {
   if (config.model.empty() || config.input.empty())
     fail_usage("score", "--explain needs --model and --input");
-  const RowScorer scorer(config);
   RecordReader reader(config.input);
   ReflectionDonor donor;
   while (const auto record = reader.next()) {
     if (record->id == config.explain) {
-      const std::string text = scorer.explain(scorer.work_of(*record, donor.for_row(*record)));
+      const RowScorer scorer(config);
+      std::string text = scorer.explain(scorer.work_of(*record, donor.for_row(*record)));
+      if (!config.prefilter.model.empty()) {
+        const RowScorer small(prefilter_settings(config));
+        text += "\nprefilter: " + small.explain(small.work_of(*record));
+      }
       std::fputs(text.c_str(), stdout);
       return ExitCode::kDone;
     }
     donor.add(*record);
   }
   fail("score", "no row of {} has the id \"{}\" of --explain", config.input, config.explain);
+}
+
+// What the student does with each row.
+BatchScoring student(const RowScorer& scorer, const std::optional<Prefilter>& prefilter) {
+  return {.label = "score",
+          .identity = scorer.identity().dump(),
+          .prepare =
+              [&](InputRow row) {
+                PrefilterVerdict verdict;
+                if (prefilter) verdict = prefilter->verdict(row.number);
+                RowWork work;
+                if (verdict.status == ScoreStatus::kOk)
+                  work = scorer.work_of(std::move(row.record), row.other_reflection);
+                else
+                  work.record = std::move(row.record);
+                work.prefilter = std::move(verdict);
+                return work;
+              },
+          .score = [&](const std::vector<RowWork>& batch) { return scorer.score(batch); }};
 }
 
 // Decides among scored rows, writes everything about it and tells the user.
@@ -259,45 +196,36 @@ ExitCode score_rows(const ScoreConfig& given) {
     return ExitCode::kDone;
   }
   const Portion portion = portion_of(config, shard);
-  const RowScorer scorer(config);
-  Progress progress("score", "rows", portion.rows, config.runtime.quiet);
   Journal journal(config.output + ".journal");
   if (journal.batches() > 0) spdlog::info("resuming after {} batches", journal.batches());
-
-  std::vector<std::string> keys;
-  std::int64_t done = 0;
-  Work work;
-  RowStream rows(
-      config.input,
-      {.lines = portion.lines, .limit = config.limit, .threads = config.tokenizer_threads},
-      [&](Record record, const std::string& other) {
-        return scorer.work_of(std::move(record), other);
-      });
-  BatchPlan plan(config.scorer.max_batch_tokens, rows);
-  const std::string identity = scorer.identity().dump();
-  for (auto batch = plan.next(); !batch.empty(); batch = plan.next()) {
-    if (signal_received() != 0) return ExitCode::kIncomplete;
-    keys.push_back(key_of(batch, identity));
-    if (!journal.contains(keys.back())) {
-      journal.append(keys.back(), scorer.score(batch));
-      work.add(batch);
-    }
-    progress.update(done += static_cast<std::int64_t>(batch.size()));
+  std::optional<Journal> small_journal;
+  std::optional<Prefilter> prefilter;
+  if (!config.prefilter.model.empty()) {
+    read_llama_config(config.model);  // a student that is not there is told before hours of work
+    small_journal.emplace(config.output + ".prefilter.journal");
+    prefilter = run_prefilter(config, portion, *small_journal);
+    if (!prefilter) return ExitCode::kIncomplete;
   }
-  progress.finish();
-  const std::string speed = work.line(scorer.tokens());
-  const std::vector<BadRow>& bad_rows = rows.bad_rows();
-  write_rejected(config.output + ".rejected.jsonl", bad_rows);
-  if (keys.empty()) {
+  const RowScorer scorer(config);
+  const auto done = score_batches(config, portion, student(scorer, prefilter), journal);
+  if (!done) return ExitCode::kIncomplete;
+  write_rejected(config.output + ".rejected.jsonl", done->bad_rows);
+  const auto remove_journals = [&] {
     journal.remove();
+    if (small_journal) small_journal->remove();
+  };
+  if (done->keys.empty()) {
+    remove_journals();
     fail("score", "no row of {} could be read; {} lines were rejected{}", config.input,
-         bad_rows.size(), bad_rows.empty() ? "" : "; the first: " + bad_rows[0].reason);
+         done->bad_rows.size(),
+         done->bad_rows.empty() ? "" : "; the first: " + done->bad_rows[0].reason);
   }
-  const Json counts = {{"rejected_lines", bad_rows.size()}};
+  Json meta = meta_of(scorer.identity(), key, {{"rejected_lines", done->bad_rows.size()}});
+  if (prefilter) meta["prefilter"] = prefilter->meta();
   finish(
-      config, rows_in(journal, keys), [&]() -> const RowScorer& { return scorer; },
-      meta_of(scorer.identity(), key, counts), speed);
-  journal.remove();
+      config, rows_in(journal, done->keys), [&]() -> const RowScorer& { return scorer; }, meta,
+      (prefilter ? prefilter->line() + "\n" : "") + done->speed(scorer.tokens()));
+  remove_journals();
   return ExitCode::kDone;
 }
 

@@ -7,7 +7,6 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
-#include <numeric>
 
 #include "reflect/base/error.h"
 #include "reflect/model/cross_entropy.h"
@@ -81,32 +80,6 @@ ScoreStatus status_before(const Pass& pass, std::int64_t max_length) {
 }
 
 }  // namespace
-
-std::string_view name_of(ScoreStatus status) {
-  switch (status) {
-    case ScoreStatus::kOk:
-      return "ok";
-    case ScoreStatus::kTooLong:
-      return "too_long";
-    case ScoreStatus::kEmpty:
-      return "empty";
-    case ScoreStatus::kNonFinite:
-      return "non_finite";
-  }
-  return "unknown";
-}
-
-std::optional<ScoreStatus> score_status_named(std::string_view name) {
-  for (const ScoreStatus status :
-       {ScoreStatus::kOk, ScoreStatus::kTooLong, ScoreStatus::kEmpty, ScoreStatus::kNonFinite})
-    if (name == name_of(status)) return status;
-  return std::nullopt;
-}
-
-double PassScore::mean_nll() const {
-  const double sum = std::accumulate(log_probs.begin(), log_probs.end(), 0.0);
-  return -sum / static_cast<double>(log_probs.size());
-}
 
 Scorer::Scorer(const Llama& model, ScorerConfig config, const Adapter* adapter)
     : model_(model), config_(config), adapter_(adapter) {

@@ -20,6 +20,8 @@ Decision decision_of(ScoreStatus status) {
       return Decision::kEmpty;
     case ScoreStatus::kNonFinite:
       return Decision::kNonFinite;
+    case ScoreStatus::kPrefiltered:
+      return Decision::kPrefiltered;
   }
   return Decision::kNonFinite;
 }

@@ -99,7 +99,9 @@ Json receipt_json(const ScoreConfig& config, const Receipt& receipt, const Candi
         {"file", path},
         {"rows", control},
         {"seed", config.runtime.seed},
-        {"from", "rows scored without failure, not known to be wrong, not contaminated"}};
+        {"from",
+         "rows scored without failure (prefiltered ones by the small model), not known to be "
+         "wrong, not contaminated"}};
   return json;
 }
 

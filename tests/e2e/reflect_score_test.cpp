@@ -3,99 +3,22 @@
 
 #include <algorithm>
 #include <catch2/catch.hpp>
-#include <chrono>
 #include <cmath>
 #include <filesystem>
 #include <map>
 #include <set>
-#include <thread>
 
-#include "e2e/run_tool.h"
-#include "reflect/base/random.h"
-#include "reflect/data/record.h"
+#include "e2e/score_workplace.h"
 
 namespace reflect {
 namespace {
 
-const std::string kModel = REFLECT_SOURCE_DIR "/tests/golden/model/llama3";
-
-std::string trace_row(int i) {
-  TraceBuilder trace;
-  trace.thinking(fmt::format("There are {} posts. ", i));
-  trace.error(fmt::format("Twice that is {}.", 2 * i + 1), 1, Proof::kExecuted);
-  trace.reflection("I added one too many.", 1);
-  trace.correction(fmt::format("Twice that is {}.", 2 * i), 1);
-  trace.output(std::to_string(2 * i));
-  Record record;
-  record.id = fmt::format("row-{}", i);
-  record.messages.push_back(
-      {"user", fmt::format("A fence has {} posts. How many have two fences?", i)});
-  record.response = trace.text();
-  record.spans = trace.spans();
-  record.other["kept_field"] = i;
-  return json_of(record).dump() + "\n";
-}
-
-std::string trace_rows(int count) {
-  std::string text;
-  for (int i = 1; i <= count; ++i) text += trace_row(i);
-  return text;
-}
-
-// One run's files in a folder of their own.
-struct Run {
-  explicit Run(const std::string& input) { write_file_atomic(folder / "in.jsonl", input); }
-
-  std::vector<std::string> arguments(const std::vector<std::string>& more = {}) const {
-    std::vector<std::string> all = {"--model",  kModel,   "--input",    folder / "in.jsonl",
-                                    "--output", scored(), "--selected", folder / "kept.jsonl",
-                                    "--dtype",  "fp32",   "--quiet"};
-    all.insert(all.end(), more.begin(), more.end());
-    return all;
-  }
-  ToolResult operator()(const std::vector<std::string>& more = {}) const {
-    return run_tool("reflect-score", arguments(more));
-  }
-  std::string scored() const { return folder / "scored.jsonl"; }
-  std::string journal() const { return scored() + ".journal"; }
-  std::vector<Record> rows() const { return read_records(scored()); }
-  std::vector<Record> kept() const { return read_records(folder / "kept.jsonl"); }
-  Json meta() const { return Json::parse(read_file(scored() + ".meta.json")); }
-
-  TempFolder folder;
-};
-
-std::size_t size_of(const std::string& path) {
-  std::error_code missing;
-  const auto size = std::filesystem::file_size(path, missing);
-  return missing ? 0 : size;
-}
-
-// Starts a run and sends it `signal` once its journal has lines; returns the exit code.
-int interrupt(const Run& run, const std::vector<std::string>& more, int signal) {
-  Tool tool("reflect-score", run.arguments(more));
-  while (size_of(run.journal()) < 2000) std::this_thread::sleep_for(std::chrono::milliseconds(1));
-  tool.send(signal);
-  return tool.wait().exit_code;
-}
-
-// Relative where numbers are above 1.
-double largest_difference(const Json& a, const Json& b) {
-  if (a.is_number_float()) {
-    const double x = a.get<double>(), y = b.get<double>();
-    return std::abs(x - y) / std::max(1.0, std::abs(x));
-  }
-  if (!a.is_structured()) return a == b ? 0 : INFINITY;
-  double largest = a.size() == b.size() ? 0 : INFINITY;
-  for (auto x = a.begin(), y = b.begin(); x != a.end() && y != b.end(); ++x, ++y)
-    largest = std::max(largest, largest_difference(*x, *y));
-  return largest;
-}
+using Run = ScoreRun;
 
 }  // namespace
 
 TEST_CASE("all rows come out with scores and a decision, the kept ones apart") {
-  const Run run(trace_rows(12));
+  const Run run(fence_rows(12));
   const ToolResult result = run();
   INFO(result.err);
   REQUIRE(result.exit_code == 0);
@@ -131,7 +54,7 @@ TEST_CASE("all rows come out with scores and a decision, the kept ones apart") {
 
 TEST_CASE("failed rows have a status and no numbers, bad lines are listed, counts add up") {
   const std::string input =
-      trace_row(1) + "{\"prompt\": \"Hi\", \"response\": \"\"}\n" + "not json\n" +
+      fence_row(1) + "{\"prompt\": \"Hi\", \"response\": \"\"}\n" + "not json\n" +
       "{\"prompt\": \"Hi\", \"response\": \"" + std::string(3000, 'x') + "\"}\n" +
       "{\"prompt\": \"bad \xff\", \"response\": \"x\"}\n" + "{\"response\": \"no prompt\"}\n" +
       "{\"prompt\": \"Hi\", \"response\": \"<|eot_id|>\"}\n";
@@ -160,14 +83,14 @@ TEST_CASE("failed rows have a status and no numbers, bad lines are listed, count
 }
 
 TEST_CASE("a run that is killed anywhere goes on to the same bytes") {
-  const std::string input = trace_rows(150);
+  const std::string input = fence_rows(150);
   const std::vector<std::string> settings = {"--max-batch-tokens", "900"};
   const Run whole(input);
   REQUIRE(whole(settings).exit_code == 0);
   const Run broken(input);
-  CHECK(interrupt(broken, settings, SIGKILL) == 128 + SIGKILL);
+  CHECK(interrupt(broken, settings, broken.journal(), SIGKILL) == 128 + SIGKILL);
   CHECK_FALSE(std::filesystem::exists(broken.scored()));
-  CHECK(interrupt(broken, settings, SIGTERM) == 128 + SIGTERM);
+  CHECK(interrupt(broken, settings, broken.journal(), SIGTERM) == 128 + SIGTERM);
   const ToolResult rest = broken(settings);
   INFO(rest.err);
   REQUIRE(rest.exit_code == 0);
@@ -178,9 +101,9 @@ TEST_CASE("a run that is killed anywhere goes on to the same bytes") {
 
 TEST_CASE("rows that changed since the interruption are scored anew") {
   const std::vector<std::string> settings = {"--max-batch-tokens", "900"};
-  const Run broken(trace_rows(150));
-  CHECK(interrupt(broken, settings, SIGKILL) == 128 + SIGKILL);
-  const std::string changed = trace_row(900) + trace_rows(20);
+  const Run broken(fence_rows(150));
+  CHECK(interrupt(broken, settings, broken.journal(), SIGKILL) == 128 + SIGKILL);
+  const std::string changed = fence_row(900) + fence_rows(20);
   write_file_atomic(broken.folder / "in.jsonl", changed);
   REQUIRE(broken(settings).exit_code == 0);
   const Run fresh(changed);
@@ -189,7 +112,7 @@ TEST_CASE("rows that changed since the interruption are scored anew") {
 }
 
 TEST_CASE("scores do not depend on the token budget, and standard input reads the same") {
-  const Run wide(trace_rows(10)), narrow(trace_rows(10));
+  const Run wide(fence_rows(10)), narrow(fence_rows(10));
   REQUIRE(wide({"--max-batch-tokens", "100000"}).exit_code == 0);
   REQUIRE(narrow({"--max-batch-tokens", "1"}).exit_code == 0);
   for (std::size_t i = 0; i < 10; ++i)
@@ -197,19 +120,19 @@ TEST_CASE("scores do not depend on the token budget, and standard input reads th
   std::vector<std::string> arguments = narrow.arguments({"--max-batch-tokens", "1"});
   arguments[3] = "-";
   const std::string before = read_file(narrow.scored());
-  REQUIRE(run_tool("reflect-score", arguments, trace_rows(10)).exit_code == 0);
+  REQUIRE(run_tool("reflect-score", arguments, fence_rows(10)).exit_code == 0);
   CHECK(read_file(narrow.scored()) == before);
 }
 
 TEST_CASE("the bytes do not depend on the tokenizer's threads") {
-  const Run one(trace_rows(40)), many(trace_rows(40));
+  const Run one(fence_rows(40)), many(fence_rows(40));
   REQUIRE(one({"--tokenizer-threads", "1"}).exit_code == 0);
   REQUIRE(many({"--tokenizer-threads", "5"}).exit_code == 0);
   CHECK(read_file(one.scored()) == read_file(many.scored()));
 }
 
 TEST_CASE("the shards of an input are together what one run scores") {
-  const std::string input = trace_rows(9) + "oops\n" + trace_row(70) + trace_row(71);
+  const std::string input = fence_rows(9) + "oops\n" + fence_row(70) + fence_row(71);
   const Run whole(input);
   REQUIRE(whole().exit_code == 0);
   const std::vector<Record> expected = whole.rows();
@@ -262,44 +185,11 @@ TEST_CASE("rows that begin alike are computed once and score like rows alone") {
   }
 }
 
-TEST_CASE("random rows give a status each and never NaN") {
-  Random random(5, "score-fuzz");
-  std::string input;
-  for (int i = 0; i < 60; ++i) {
-    const auto text = [&](std::int64_t most) {
-      std::string bytes;
-      for (std::int64_t n = random.between(0, most); n > 0; --n)
-        bytes += random.below(4) == 0 ? "<|eot_id|>é\n\0 "[random.below(14)]
-                                      : static_cast<char>(random.between(1, 255));
-      return bytes;
-    };
-    const Json row = {{"id", std::to_string(i)}, {"prompt", text(60)}, {"response", text(500)}};
-    input += row.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
-  }
-  for (const std::string parity : {"fixed", "reference"}) {
-    const Run run(input);
-    const ToolResult result = run({"--parity", parity});
-    INFO(result.err);
-    REQUIRE(result.exit_code == 0);
-    const std::string output = read_file(run.scored());
-    CHECK(output.find("NaN") == std::string::npos);
-    CHECK(output.find("nan") == std::string::npos);
-    CHECK(output.find("inf") == std::string::npos);
-    REQUIRE(run.rows().size() == 60);
-    for (const Record& record : run.rows()) {
-      const std::string status = record.scores.at("status");
-      if (status == "ok") CHECK(record.scores.at("ifd_ppl").is_number());
-      if (status == "ok") CHECK(record.scores.at("rifd_ppl").is_number());
-      CHECK((status == "ok") != record.scores.contains("failed_pass"));
-    }
-  }
-}
-
 TEST_CASE("explaining a row prints its passes and writes nothing") {
-  const Run run(trace_rows(3));
+  const Run run(fence_rows(3));
   const ToolResult result =
-      run_tool("reflect-score", {"--model", kModel, "--input", run.folder / "in.jsonl", "--explain",
-                                 "row-2", "--dtype", "fp32", "--quiet"});
+      run_tool("reflect-score", {"--model", kGoldenModel, "--input", run.folder / "in.jsonl",
+                                 "--explain", "row-2", "--dtype", "fp32", "--quiet"});
   INFO(result.err);
   REQUIRE(result.exit_code == 0);
   for (const std::string pass :
@@ -311,7 +201,7 @@ TEST_CASE("explaining a row prints its passes and writes nothing") {
 }
 
 TEST_CASE("selection settings reach the decision") {
-  const Run run(trace_rows(10));
+  const Run run(fence_rows(10));
   REQUIRE(run({"--selection.max-ifd", "0", "--selection.max-rifd", "0", "--selection.top-fraction",
                "0.3", "--limit", "10"})
               .exit_code == 0);
@@ -327,7 +217,7 @@ TEST_CASE("selection settings reach the decision") {
 }
 
 TEST_CASE("selection is repeated among finished scores, without the model") {
-  const Run run(trace_rows(10));
+  const Run run(fence_rows(10));
   REQUIRE(run().exit_code == 0);
   const std::string first = read_file(run.scored());
   const ToolResult again = run();
@@ -346,13 +236,13 @@ TEST_CASE("selection is repeated among finished scores, without the model") {
   // Settings or rows that change the scores score anew.
   CHECK(run({"--reverse", "false"}).err.find("holds the scores") == std::string::npos);
   CHECK(run.rows()[0].scores.at("rifd_ppl").is_null());
-  write_file_atomic(run.folder / "in.jsonl", trace_rows(3));
+  write_file_atomic(run.folder / "in.jsonl", fence_rows(3));
   CHECK(run({"--reverse", "false"}).err.find("holds the scores") == std::string::npos);
   CHECK(run.rows().size() == 3);
 }
 
 TEST_CASE("every row, the receipt and the random control tell the same counts") {
-  std::string input = trace_rows(10) + trace_row(3);
+  std::string input = fence_rows(10) + fence_row(3);
   input += R"({"prompt": "Count the hens", "response": "#### 3", "answer": "4"})"
            "\n";
   const Run run(input);
@@ -408,7 +298,7 @@ TEST_CASE("text of rows cannot become markup of the report") {
 }
 
 TEST_CASE("diverse rows are chosen by the model's hidden states, which are kept") {
-  const Run run(trace_rows(12));
+  const Run run(fence_rows(12));
   const std::vector<std::string> settings = {
       "--selection.max-ifd", "0",       "--selection.max-rifd",     "0",
       "--selection.policy",  "diverse", "--selection.top-fraction", "0.25"};
@@ -423,7 +313,7 @@ TEST_CASE("diverse rows are chosen by the model's hidden states, which are kept"
 }
 
 TEST_CASE("mistakes end with one line that says what to do") {
-  const Run run(trace_rows(1));
+  const Run run(fence_rows(1));
   struct Case {
     std::vector<std::string> more;
     int exit_code;

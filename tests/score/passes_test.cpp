@@ -6,6 +6,7 @@
 #include "reflect/base/error.h"
 #include "reflect/score/ifd.h"
 #include "reflect/score/reference.h"
+#include "reflect/score/scorer.h"
 
 namespace reflect {
 namespace {

@@ -21,11 +21,11 @@ std::string input(int rows) {
 }
 
 // Takes longer for some rows, so that threads overtake each other.
-RowWork slow(Record record, const std::string& other) {
-  if (record.id.back() % 3 == 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+RowWork slow(InputRow row) {
+  if (row.record.id.back() % 3 == 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
   RowWork work;
-  work.record = std::move(record);
-  work.other_reflection = other;
+  work.record = std::move(row.record);
+  work.other_reflection = row.other_reflection;
   return work;
 }
 
@@ -60,11 +60,10 @@ TEST_CASE("a range of lines and a limit bound the stream") {
 TEST_CASE("what preparing a row throws comes out at its place, and a stream can be left early") {
   TempFolder folder;
   write_file_atomic(folder / "in.jsonl", input(1000));
-  RowStream rows(folder / "in.jsonl", {.lines = {}, .threads = 3},
-                 [](Record record, const std::string& other) {
-                   if (record.id == "3") fail("test", "row 3");
-                   return slow(std::move(record), other);
-                 });
+  RowStream rows(folder / "in.jsonl", {.lines = {}, .threads = 3}, [](InputRow row) {
+    if (row.record.id == "3") fail("test", "row 3");
+    return slow(std::move(row));
+  });
   CHECK(rows.next()->record.id == "1");
   CHECK(rows.next()->record.id == "2");
   CHECK_THROWS_WITH(rows.next(), Catch::Contains("row 3"));

@@ -46,13 +46,14 @@ TEST_CASE("gates are strict and come after the status") {
   candidates.push_back(failed(ScoreStatus::kTooLong, "f"));
   candidates.push_back(failed(ScoreStatus::kEmpty, "g"));
   candidates.push_back(failed(ScoreStatus::kNonFinite, "h"));
+  candidates.push_back(failed(ScoreStatus::kPrefiltered, "i"));
   CHECK(reasons(candidates, {}) == Names{"kept", "high_ifd", "high_rifd", "kept", "high_ifd",
-                                         "too_long", "empty", "non_finite"});
+                                         "too_long", "empty", "non_finite", "prefiltered"});
   SelectionConfig open;
   open.max_ifd = 0;
   open.max_rifd = 0;
-  CHECK(reasons(candidates, open) ==
-        Names{"kept", "kept", "kept", "kept", "kept", "too_long", "empty", "non_finite"});
+  CHECK(reasons(candidates, open) == Names{"kept", "kept", "kept", "kept", "kept", "too_long",
+                                           "empty", "non_finite", "prefiltered"});
 }
 
 TEST_CASE("a failed row never passes as best") {
@@ -217,7 +218,7 @@ TEST_CASE("the policy cherry is the top fraction") {
 
 TEST_CASE("every decision has a reason of its own and a gate in order") {
   std::set<std::string_view> reasons_seen;
-  Gate last = Gate::kStatus;
+  Gate last = Gate::kPrefilter;
   for (int i = 0; i < kDecisions; ++i) {
     const auto decision = static_cast<Decision>(i);
     CHECK_FALSE(reason_of(decision).empty());

@@ -9,7 +9,7 @@
 
 #include "reflect/data/chat.h"
 #include "reflect/data/record.h"
-#include "reflect/score/scorer.h"
+#include "reflect/score/pass.h"
 
 namespace reflect {
 

@@ -7,7 +7,9 @@
 #include "reflect/base/error.h"
 #include "reflect/base/runtime.h"
 #include "reflect/model/base_config.h"
+#include "reflect/score/prefilter_config.h"
 #include "reflect/score/reference.h"
+#include "reflect/score/scorer_config.h"
 #include "reflect/score/select.h"
 
 namespace reflect {
@@ -32,6 +34,7 @@ struct ScoreConfig {
   std::string shard = "auto";
   std::string explain;
   std::int64_t tokenizer_threads = 1;
+  PrefilterConfig prefilter;
   ScorerConfig scorer;
   ReferenceConfig reference;
   SelectionConfig selection;
@@ -69,6 +72,7 @@ struct ScoreConfig {
       "Id of a row: print its passes token by token and write nothing; --output and --selected "
       "are not needed.");
     v("tokenizer-threads", tokenizer_threads, "Threads that read and tokenize ahead of the model.");
+    v("prefilter", prefilter, "");
     scorer.visit(v);
     v("reference", reference, "");
     v("selection", selection, "");

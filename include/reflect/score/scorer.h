@@ -2,45 +2,13 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
-#include <string_view>
 #include <vector>
 
 #include "reflect/model/llama.h"
+#include "reflect/score/pass.h"
+#include "reflect/score/scorer_config.h"
 
 namespace reflect {
-
-enum class ScoreStatus { kOk, kTooLong, kEmpty, kNonFinite };
-std::string_view name_of(ScoreStatus status);  // "ok", "too_long", "empty", "non_finite"
-std::optional<ScoreStatus> score_status_named(std::string_view name);
-
-// One forward pass: how likely are `target_ids` after `context_ids` (BOS included by the caller)?
-struct Pass {
-  std::vector<std::int32_t> context_ids;  // at least one id
-  std::vector<std::int32_t> target_ids;
-  std::size_t row = 0;    // the record it belongs to
-  std::string_view name;  // which pass of the row: "conditional", "direct", ...
-  std::int64_t length() const {
-    return static_cast<std::int64_t>(context_ids.size() + target_ids.size());
-  }
-};
-
-// A failure is a status, never a number.
-struct PassScore {
-  ScoreStatus status = ScoreStatus::kEmpty;
-  std::vector<float> log_probs;  // one per target token, in fp32; empty unless kOk
-  double mean_nll() const;       // mean of -log p; only when kOk
-};
-
-struct ScorerConfig {
-  std::int64_t max_batch_tokens = 2048;
-  std::int64_t max_length = 0;
-  void visit(auto& v) {
-    v("max-batch-tokens", max_batch_tokens, "Tokens of one packed forward pass.");
-    v("max-length", max_length,
-      "Longest pass in tokens; 0: the model's window (2048 with --parity reference).");
-  }
-};
 
 struct PrefixTree;
 

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "reflect/data/minhash.h"
-#include "reflect/score/scorer.h"
+#include "reflect/score/pass.h"
 
 namespace reflect {
 
@@ -82,6 +82,7 @@ struct Candidate {
 
 // In the order in which they are applied.
 enum class Gate {
+  kPrefilter,
   kStatus,
   kCorrectness,
   kChoice,
@@ -95,12 +96,13 @@ enum class Gate {
   kTop,
   kDiversity,
 };
-inline constexpr int kGates = 12;
-std::string_view name_of(Gate gate);  // "status", "correctness", "choice", ...
+inline constexpr int kGates = 13;
+std::string_view name_of(Gate gate);  // "prefilter", "status", "correctness", ...
 
 enum class Decision {
   kKept,
-  kTooLong,  // the status of its scores, as the next two
+  kPrefiltered,  // a small model did not rank it high enough
+  kTooLong,      // the status of its scores, as the next two
   kEmpty,
   kNonFinite,
   kWrongAnswer,
@@ -119,8 +121,8 @@ enum class Decision {
   kBelowTop,    // cherry, superfilter's pool
   kNotDiverse,  // diverse, superfilter
 };
-inline constexpr int kDecisions = 19;
-std::string_view reason_of(Decision decision);  // "kept", "too_long", "wrong_answer", ...
+inline constexpr int kDecisions = 20;
+std::string_view reason_of(Decision decision);  // "kept", "prefiltered", "too_long", ...
 Gate gate_of(Decision decision);                // of a drop
 
 // Throws Error (usage) for settings that mean nothing.
