@@ -2,6 +2,7 @@
 
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <ATen/core/grad_mode.h>
+#include <ATen/ops/cat.h>
 #include <ATen/ops/mm.h>
 #include <torch/csrc/autograd/custom_function.h>
 
@@ -21,8 +22,18 @@ using LinearPointwise = at::Tensor(const at::Tensor&, const at::Tensor&,
                                    c10::List<std::optional<at::Scalar>>,
                                    std::optional<std::string_view>);
 
+// oneDNN's fp32 kernel for 16 to 31 rows takes longer than two calls with half of them.
+bool is_slow_in_onednn(std::int64_t rows) {
+  return rows >= 16 && rows < 32;
+}
+
 // oneDNN's a [M, K] times b [N, K] transposed; either may be a transposed view.
 at::Tensor onednn_product(const at::Tensor& a, const at::Tensor& b) {
+  if (is_slow_in_onednn(a.size(0))) {
+    const std::int64_t half = a.size(0) / 2;
+    return at::cat({onednn_product(a.narrow(0, 0, half), b),
+                    onednn_product(a.narrow(0, half, a.size(0) - half), b)});
+  }
   static const auto op = c10::Dispatcher::singleton()
                              .findSchemaOrThrow("mkldnn::_linear_pointwise", "")
                              .typed<LinearPointwise>();

@@ -3,8 +3,6 @@
 #include <ATen/Parallel.h>
 #include <ATen/ops/empty.h>
 
-#include <algorithm>
-#include <atomic>
 #include <bit>
 #include <cstring>
 #include <vector>
@@ -15,10 +13,11 @@ namespace reflect {
 
 namespace {
 
-constexpr std::int64_t kPieceBytes = 32768;  // what a thread reads of the weight at a time
+// What a thread reads of the weight at least. Each has one range: two that take turns in pieces of
+// a weight get half the memory's rate.
+constexpr std::int64_t kLeastBytes = 1 << 17;
 
 constexpr std::int64_t kBlock = 2 * lanes::kWidth;
-constexpr std::int64_t kAhead = 512;  // bytes: so far ahead of its use a weight is fetched
 
 struct TwoLanes {
   lanes::Floats first, second;
@@ -61,74 +60,56 @@ struct Operands {
   const float* x;
   const T* weight;
   T* y;
-  std::int64_t inner, outputs;
+  std::int64_t rows, inner, outputs;
 
-  // y[r, n] for all kRows rows, reading row n of the weight once. Few rows get two blocks at a
-  // time: four chains of sums, as a multiplication takes longer than reading its operands.
+  // y[row ... row + kRows, n]. Fewer rows take more blocks at a time: eight chains of sums in any
+  // case, as a multiplication takes longer than reading its operands.
   template <int kRows>
-  void multiply(std::int64_t n) const {
-    constexpr int kBlocks = kRows <= 2 ? 2 : 1;
+  void multiply(std::int64_t row, std::int64_t n) const {
+    constexpr int kBlocks = 4 / kRows;
     lanes::Floats first[kRows][kBlocks] = {}, second[kRows][kBlocks] = {};
     const T* w = weight + n * inner;
+    const float* values = x + row * inner;
     const auto add = [&](std::int64_t k, int chain) {
       const TwoLanes block = load_block(w + k);
       for (int r = 0; r < kRows; ++r) {
-        const float* row = x + r * inner + k;
-        first[r][chain] += lanes::load(row) * block.first;
-        second[r][chain] += lanes::load(row + lanes::kWidth) * block.second;
+        const float* from = values + r * inner + k;
+        first[r][chain] += lanes::load(from) * block.first;
+        second[r][chain] += lanes::load(from + lanes::kWidth) * block.second;
       }
     };
     std::int64_t k = 0;
-    for (; k + kBlocks * kBlock <= inner; k += kBlocks * kBlock) {
-      __builtin_prefetch(reinterpret_cast<const char*>(w + k) + kAhead);
+    for (; k + kBlocks * kBlock <= inner; k += kBlocks * kBlock)
       for (int chain = 0; chain < kBlocks; ++chain) add(k + chain * kBlock, chain);
-    }
     for (; k + kBlock <= inner; k += kBlock) add(k, 0);
     for (int r = 0; r < kRows; ++r) {
       lanes::Floats lane_sums = first[r][0] + second[r][0];
       for (int chain = 1; chain < kBlocks; ++chain) lane_sums += first[r][chain] + second[r][chain];
       float sum = lanes::sum_of(lane_sums);
       for (std::int64_t rest = k; rest < inner; ++rest)
-        sum += x[r * inner + rest] * static_cast<float>(w[rest]);
-      y[r * outputs + n] = static_cast<T>(sum);
+        sum += values[r * inner + rest] * static_cast<float>(w[rest]);
+      y[(row + r) * outputs + n] = static_cast<T>(sum);
     }
   }
 
-  template <int kRows>
-  void multiply_range(std::int64_t begin, std::int64_t end) const {
-    for (std::int64_t n = begin; n < end; ++n) multiply<kRows>(n);
+  // Column n of y. Row n of the weight comes from memory for the first rows, then from the cache.
+  void multiply_all_rows(std::int64_t n) const {
+    std::int64_t row = 0;
+    for (; row + 4 <= rows; row += 4) multiply<4>(row, n);
+    if (rows - row >= 2) multiply<2>(row, n), row += 2;
+    if (rows - row == 1) multiply<1>(row, n);
   }
 };
 
 template <class T>
-using RangeProduct = void (Operands<T>::*)(std::int64_t, std::int64_t) const;
-
-template <class T>
-RangeProduct<T> range_product(std::int64_t rows) {
-  static constexpr RangeProduct<T> kByRows[kFewRows] = {
-      &Operands<T>::template multiply_range<1>, &Operands<T>::template multiply_range<2>,
-      &Operands<T>::template multiply_range<3>, &Operands<T>::template multiply_range<4>,
-      &Operands<T>::template multiply_range<5>, &Operands<T>::template multiply_range<6>,
-      &Operands<T>::template multiply_range<7>, &Operands<T>::template multiply_range<8>};
-  return kByRows[rows - 1];
-}
-
-template <class T>
 void multiply_all(const at::Tensor& x, const at::Tensor& weight, at::Tensor& y) {
-  const std::int64_t inner = x.size(1);
   const std::vector<float> ordered = in_block_order<T>(x);
   const Operands<T> operands{ordered.data(), weight.const_data_ptr<T>(), y.mutable_data_ptr<T>(),
-                             inner, y.size(1)};
-  const RangeProduct<T> product = range_product<T>(x.size(0));
-  // Threads take piece after piece, as one core may read faster than the other.
-  const auto row_bytes = inner * static_cast<std::int64_t>(sizeof(T));
-  const std::int64_t piece = std::max<std::int64_t>(1, kPieceBytes / (row_bytes + 1));
-  const std::int64_t pieces = (operands.outputs + piece - 1) / piece;
-  const auto threads = std::clamp<std::int64_t>(pieces / 4, 1, at::get_num_threads());
-  std::atomic<std::int64_t> next = 0;
-  at::parallel_for(0, threads, 1, [&](auto, auto) {
-    for (std::int64_t i = next++; i < pieces; i = next++)
-      (operands.*product)(i * piece, std::min((i + 1) * piece, operands.outputs));
+                             x.size(0),      x.size(1),                  y.size(1)};
+  const auto row_bytes = x.size(1) * static_cast<std::int64_t>(sizeof(T));
+  const std::int64_t grain = kLeastBytes / (row_bytes + 1) + 1;
+  at::parallel_for(0, operands.outputs, grain, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t n = begin; n < end; ++n) operands.multiply_all_rows(n);
   });
 }
 

@@ -6,7 +6,7 @@
 namespace reflect {
 
 // Most rows for which reading the weight once beats a library product.
-inline constexpr std::int64_t kFewRows = 8;
+inline constexpr std::int64_t kFewRows = 4;
 
 // Whether `few_rows_product` takes x [M, K] and weight [N, K]: M <= kFewRows, both on the CPU,
 // dense and of one type, fp32 or bf16.
