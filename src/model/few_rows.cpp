@@ -104,8 +104,9 @@ struct Operands {
 template <class T>
 void multiply_all(const at::Tensor& x, const at::Tensor& weight, at::Tensor& y) {
   const std::vector<float> ordered = in_block_order<T>(x);
-  const Operands<T> operands{ordered.data(), weight.const_data_ptr<T>(), y.mutable_data_ptr<T>(),
-                             x.size(0),      x.size(1),                  y.size(1)};
+  const Operands<T> operands{
+      ordered.data(), weight.const_data_ptr<T>(), y.mutable_data_ptr<T>(), x.size(0), x.size(1),
+      y.size(1)};
   const auto row_bytes = x.size(1) * static_cast<std::int64_t>(sizeof(T));
   const std::int64_t grain = kLeastBytes / (row_bytes + 1) + 1;
   at::parallel_for(0, operands.outputs, grain, [&](std::int64_t begin, std::int64_t end) {
