@@ -2,7 +2,8 @@
 # Installs what the build needs on Debian 12: the distribution's packages, and libtorch from PyPI.
 # Safe to call again: what is there stays. Needs root or sudo only where packages are missing.
 #
-# scripts/setup.sh [--cuda]      --cuda: also the wheels that a CUDA build of libtorch needs
+# scripts/setup.sh [--cuda|--tests]   --cuda: also the wheels that a CUDA build of libtorch needs
+#                                     --tests: also SLURM, for the test of the batch scripts
 # TORCH_ROOT=<folder>            use a libtorch that is already there instead of installing one
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -12,6 +13,7 @@ packages=(g++ cmake ninja-build ccache mold pkg-config git ca-certificates pytho
   libzstd-dev zlib1g-dev libutf8proc-dev libxxhash-dev libsentencepiece-dev libcurl4-openssl-dev
   openssl libsqlite3-dev)
 wheels=(torch==2.11.0 nvidia-cuda-runtime==13.0.96 nvidia-cuda-cupti==13.0.85)
+[ "${1:-}" != --tests ] || packages+=(slurm-wlm munge)
 if [ "${1:-}" = --cuda ]; then
   wheels+=(nvidia-cusparselt-cu13==0.8.0 nvidia-nvshmem-cu13==3.4.5 nvidia-cufile==1.15.1.6)
 fi

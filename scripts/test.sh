@@ -3,5 +3,6 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
+scripts/setup.sh --tests
 scripts/build.sh release
 ctest --test-dir build/release --output-on-failure --progress --parallel 1 "$@"
