@@ -135,6 +135,7 @@ int Trainer::run() {
 int Trainer::run_steps(std::int64_t count) {
   if (group_.rank() == 0) {
     metrics_.emplace(config_.output + "/metrics.jsonl", state_.step + 1);
+    events_.emplace(config_.output + "/tensorboard", state_.step + 1);
     progress_.emplace("train", "tokens", config_.length.tokens - state_.tokens, config_.quiet);
   }
   tokens_at_start_ = state_.tokens;
@@ -283,6 +284,7 @@ void Trainer::log(const StepReport& report, double seconds) {
                {"peak_rss_mib", peak_rss_mib()}};
   if (config_.preference) line["preference"] = json_of(report.loss.preference);
   metrics_->write(line);
+  events_->write(line);
   progress_->update(state_.tokens - tokens_at_start_,
                     fmt::format("step {}/{}, loss {:.4f}", state_.step, config_.length.steps,
                                 report.loss.mean()));

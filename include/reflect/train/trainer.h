@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "reflect/dist/process_group.h"
+#include "reflect/metrics/event_log.h"
 #include "reflect/metrics/metrics_log.h"
 #include "reflect/metrics/progress.h"
 #include "reflect/train/checkpoint.h"
@@ -123,6 +124,7 @@ class Trainer {
   CheckpointStore checkpoints_;
   TrainState state_;
   std::optional<MetricsLog> metrics_;  // on rank 0
+  std::optional<EventLog> events_;     // on rank 0
   std::optional<Progress> progress_;   // on rank 0
   std::int64_t tokens_at_start_ = 0;
 };
