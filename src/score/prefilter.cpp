@@ -52,16 +52,18 @@ Prefilter::Prefilter(const PrefilterConfig& config, std::vector<PrefilterScore> 
   }
   std::stable_sort(ranked.begin(), ranked.end(),
                    [&](std::size_t x, std::size_t y) { return ifd(x) > ifd(y); });
-  const auto wanted = static_cast<std::size_t>(
-      std::llround(config_.keep * static_cast<double>(scores_.size())));
+  const auto wanted =
+      static_cast<std::size_t>(std::llround(config_.keep * static_cast<double>(scores_.size())));
   passed_ = std::min(wanted, ranked.size());
   for (std::size_t i = 0; i < passed_; ++i) passes_[ranked[i]] = true;
 }
 
 PrefilterVerdict Prefilter::verdict(std::size_t row) const {
   if (row >= scores_.size())
-    fail("score", "the input has more rows than the prefilter saw, {}; leave it as it is until the "
-         "run has ended, and run again", scores_.size());
+    fail("score",
+         "the input has more rows than the prefilter saw, {}; leave it as it is until the "
+         "run has ended, and run again",
+         scores_.size());
   const PrefilterScore& score = scores_[row];
   const auto number = [&](double value) {
     return score.status == ScoreStatus::kOk ? Json(value) : Json();
@@ -88,8 +90,8 @@ Json Prefilter::meta() const {
 }
 
 std::string Prefilter::line() const {
-  std::string text = fmt::format("prefilter: {} of {} rows go on, {} failed", passed_,
-                                 scores_.size(), failed_);
+  std::string text =
+      fmt::format("prefilter: {} of {} rows go on, {} failed", passed_, scores_.size(), failed_);
   if (config_.max_ifd > 0)
     text += fmt::format(", {} have an IFD of {:g} or more", unhelped_, config_.max_ifd);
   return text;

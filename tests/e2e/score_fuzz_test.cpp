@@ -47,8 +47,8 @@ std::string text(Random& random) {
 
 // What a row does not have to hold, of the right kind or another.
 void add_strange_field(Json& row, Random& random) {
-  const Json values[] = {nullptr, -1, 1e300, "NaN", Json::array({1, nullptr}), Json::object(),
-                         true};
+  const Json values[] = {nullptr,        -1,  1e300, "NaN", Json::array({1, nullptr}),
+                         Json::object(), true};
   const char* const names[] = {"answer", "scores", "lineage", "group",   "variant",
                                "id",     "spans",  "correct", "verdict", "messages"};
   row[names[random.below(10)]] = values[random.below(7)];

@@ -10,7 +10,7 @@ namespace {
 
 // The golden model filters for itself, so its IFD is known twice.
 std::vector<std::string> settings(const std::string& keep = "0.4") {
-  return {"--prefilter.model",   kGoldenModel, "--prefilter.keep", keep,
+  return {"--prefilter.model",   kGoldenModel, "--prefilter.keep",   keep,
           "--prefilter.max-ifd", "0",          "--max-batch-tokens", "900"};
 }
 

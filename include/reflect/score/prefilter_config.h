@@ -21,8 +21,7 @@ struct PrefilterConfig {
     v("max-ifd", max_ifd, "Rows of this IFD or more do not go on; 0: all are ranked.");
     v("dtype", dtype, "Compute type of the small model; same: as --dtype.",
       {"same", "auto", "fp32", "bf16"});
-    v("template", chat_template,
-      "Chat template of the small model (fixed mode); auto: its own.");
+    v("template", chat_template, "Chat template of the small model (fixed mode); auto: its own.");
   }
 };
 
