@@ -3,16 +3,12 @@
 
 #include <array>
 #include <string>
-#include <variant>
 #include <vector>
 
-#include "fp8.h"
-#include "nf4.h"
 #include "reflect/model/weights.h"
+#include "weight_codec.h"
 
 namespace reflect {
-
-enum class WeightCodec { kFp8, kNf4 };
 
 class QuantizedWeights : public WeightSource {
  public:
@@ -31,23 +27,14 @@ class QuantizedWeights : public WeightSource {
   std::int64_t bytes() const;  // of everything that is kept, the two buffers included
 
  private:
-  using Quantized = std::variant<fp8::Quantized, nf4::Quantized>;
   struct StoredBlock {
     at::Tensor input_norm, post_attention_norm;
-    std::array<Quantized, 7> projections;  // indexed by Projection
+    std::array<QuantizedMatrix, 7> projections;  // indexed by Projection
   };
-  // Room for the projections of one block.
-  struct Buffer {
-    std::int64_t layer = -1;  // whose weights it holds
-    at::Tensor storage;       // [weights of a block]
-    std::array<at::Tensor, 7> projections;
-  };
-  Buffer make_buffer(const LlamaConfig& config) const;
 
-  Runtime runtime_;
   std::vector<StoredBlock> blocks_;
   at::Tensor embedding_, final_norm_, lm_head_;
-  std::array<Buffer, 2> buffers_;
+  std::array<BlockBuffer, 2> buffers_;
   std::size_t last_ = 0;  // the buffer that was given out last
 };
 

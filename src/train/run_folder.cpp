@@ -34,6 +34,7 @@ Json identity_of(TrainConfig config, const TrainingData& data) {
                                                  "launch.nproc",
                                                  "launch.timeout",
                                                  "quiet",
+                                                 "placement",
                                                  "recompute"};
   Json identity;
   for (const Field& field : fields_of(config))

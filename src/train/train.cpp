@@ -45,6 +45,11 @@ void check(const TrainConfig& config) {
           "is for a frozen base; it needs --method lora");
   require(config.base.storage == "dtype" || config.recompute != "none", "recompute",
           "none keeps all weights for the backward pass, which undoes --base.storage; use block");
+  require(config.placement == "replicate" || config.method == "lora", "placement",
+          "shard is for a frozen base; it needs --method lora");
+  require(config.placement == "replicate" || config.recompute != "none", "recompute",
+          "none keeps all weights for the backward pass, which undoes --placement shard; use "
+          "block");
   require(config.loss.kind == "sft" || config.method == "lora", "loss.kind",
           "dpo needs --method lora: its reference is the model without the adapter");
   require(config.loss.kind == "sft" || config.loss.preset == "auto" || config.loss.preset == "all",
@@ -68,6 +73,7 @@ ProcessGroup meet(const TrainConfig& config, const LaunchEnvironment& place, con
   ProcessGroup group(
       place, {.timeout = std::chrono::seconds(config.launch.timeout), .device = runtime.device});
   group.require_same("hash of settings and rows", content_hash(identity.dump()));
+  group.require_same("--placement", config.placement);
   return group;
 }
 
@@ -109,7 +115,7 @@ TrainingData read_data(const TrainConfig& config, const ChatTemplate& chat,
                                    : load_training_data(options, chat, tokenizer);
 }
 
-TunedModelOptions model_options(const TrainConfig& config) {
+TunedModelOptions model_options(const TrainConfig& config, const ProcessGroup& group) {
   return {.folder = config.model,
           .lora = config.method == "lora",
           .random = config.init == "random",
@@ -117,7 +123,8 @@ TunedModelOptions model_options(const TrainConfig& config) {
           .initial_adapter = config.adapter,
           .seed = static_cast<std::uint64_t>(config.runtime.seed),
           .recompute = recompute_named(config.recompute),
-          .base = config.base};
+          .base = config.base,
+          .shards = config.placement == "shard" ? std::optional(group) : std::nullopt};
 }
 
 TrainerConfig trainer_config(const TrainConfig& config, const RunLength& length, Json identity) {
@@ -188,7 +195,7 @@ ExitCode train(const TrainConfig& config) {
   const RunLength length = measure_run(plan, {config.epochs, config.max_steps, config.max_tokens,
                                               config.gradient_accumulation_steps});
   report(data, plan, length);
-  TunedModel model(model_options(config), runtime);
+  TunedModel model(model_options(config, group), runtime);
   check_packing(model, data.examples, plan.epoch(0).front());
   Trainer trainer(trainer_config(config, length, identity), model, data.examples, PackStream(plan),
                   group);

@@ -46,8 +46,10 @@ TunedModel::TunedModel(const TunedModelOptions& options, const Runtime& runtime)
     if (!options.initial_adapter.empty())
       initial_adapter_ = read_adapter(options.initial_adapter, config);
     parameters_ = std::make_unique<ParameterBuffer>(adapter_->named(), at::kFloat);
-    llama_ = std::make_unique<Llama>(config, load_weights(folder_, config, runtime, options.base),
-                                     runtime);
+    auto weights = options.shards ? load_sharded_weights({folder_, options.base, *options.shards},
+                                                         config, runtime)
+                                  : load_weights(folder_, config, runtime, options.base);
+    llama_ = std::make_unique<Llama>(config, std::move(weights), runtime);
     return;
   }
   // Full fine-tuning keeps fp32 masters, so that is what it reads.

@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <cstdlib>
 #include <functional>
 #include <stdexcept>
 #include <string>
@@ -45,6 +46,8 @@ inline void require(bool good, const std::string& what) {
 inline std::vector<std::string> run_ranks(
     int size, const std::function<void(ProcessGroup&)>& work,
     std::chrono::milliseconds timeout = std::chrono::seconds(60)) {
+  // libtorch's log of collectives is one for the process; threads that write to it crash.
+  ::setenv("TORCH_FR_BUFFER_SIZE", "0", 0);
   std::vector<std::string> failures(static_cast<std::size_t>(size));
   std::vector<std::thread> threads;
   const int port = free_port();

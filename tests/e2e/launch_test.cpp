@@ -71,7 +71,10 @@ TEST_CASE("reflect-train as two processes gives the losses and the adapter of on
   const Workplace place;
   const std::string alone = place.folder / "alone";
   REQUIRE(run_tool("reflect-train", place.arguments({}, alone)).exit_code == 0);
-  const ToolResult result = run_tool("reflect-train", place.arguments(ranks(2)));
+  const std::string placement = GENERATE("replicate", "shard");
+  CAPTURE(placement);
+  const ToolResult result =
+      run_tool("reflect-train", place.arguments(ranks(2, {"--placement", placement})));
   INFO(result.err);
   REQUIRE(result.exit_code == 0);
   require_same_losses(place.run, alone);
@@ -81,6 +84,8 @@ TEST_CASE("reflect-train as two processes gives the losses and the adapter of on
     CHECK((a.view(name) - b.view(name)).abs().max().item<double>() < 1e-5);
   // One process speaks.
   CHECK(result.err.find("wrote") == result.err.rfind("wrote"));
+  CHECK((result.err.find("base in shares over 2 processes") != result.err.npos) ==
+        (placement == "shard"));
 
   const ToolResult again = run_tool("reflect-train", place.arguments(ranks(2)));
   CHECK(again.exit_code == 0);
@@ -88,8 +93,11 @@ TEST_CASE("reflect-train as two processes gives the losses and the adapter of on
 }
 
 TEST_CASE("a killed rank ends the job, is named, and leaves no process behind") {
+  const std::string placement = GENERATE("replicate", "shard");
+  CAPTURE(placement);
   const Workplace place;
-  Tool tool("reflect-train", place.arguments(ranks(2, {"--save_every", "2", "--max_steps", "40"})));
+  Tool tool("reflect-train", place.arguments(ranks(2, {"--save_every", "2", "--max_steps", "40",
+                                                       "--placement", placement})));
   wait_for_steps(place.run, 5);
   const std::vector<pid_t> processes = children_of(tool.pid());
   REQUIRE(processes.size() == 2);
@@ -143,6 +151,23 @@ TEST_CASE("when the launcher is killed no rank stays") {
   tool.send(SIGKILL);
   tool.wait();
   CHECK(all_gone(processes));
+}
+
+TEST_CASE("a base in shares is refused where it cannot be") {
+  const Workplace place;
+  const auto refused = [&](const Arguments& more, const std::string& why) {
+    Arguments all = {"--placement", "shard"};
+    all.insert(all.end(), more.begin(), more.end());
+    const ToolResult result = run_tool("reflect-train", place.arguments(all));
+    INFO(result.err);
+    CHECK(result.exit_code == 2);
+    CHECK_THAT(result.err, Catch::Contains(why));
+  };
+  refused({"--method", "full"}, "--placement shard is for a frozen base; it needs --method lora");
+  refused({"--recompute", "none"}, "undoes --placement shard; use block");
+  const ToolResult unknown = run_tool("reflect-train", place.arguments({"--placement", "hybrid"}));
+  CHECK(unknown.exit_code == 2);
+  CHECK_THAT(unknown.err, Catch::Contains("shard"));
 }
 
 TEST_CASE("ranks with different settings do not train together") {

@@ -27,19 +27,33 @@ TrainerConfig run_config(const std::string& output, std::int64_t packs_per_step)
   return config;
 }
 
+struct Base {
+  bool shard = false;
+  std::string storage = "dtype";
+};
+
+// Steps that some ranks do together.
+struct Part {
+  int ranks;
+  std::int64_t steps;
+  Base base = {};
+};
+
 // One of several ranks' trainer with all that it needs.
 struct Run {
   std::vector<Example> examples = read_golden_case("lora").examples;
   TunedModel model;
   Trainer trainer;
 
-  Run(const TrainerConfig& config, ProcessGroup& group)
-      : model(tuned(), Runtime{}), trainer(config, model, examples, packs(), group) {}
+  Run(const TrainerConfig& config, ProcessGroup& group, const Base& base = {})
+      : model(tuned(group, base), Runtime{}), trainer(config, model, examples, packs(), group) {}
 
-  static TunedModelOptions tuned() {
+  static TunedModelOptions tuned(const ProcessGroup& group, const Base& base) {
     TunedModelOptions options{.folder = kGoldenModel};
     options.lora_config.rank = 4;
     options.lora_config.dropout = 0.1;
+    options.base.storage = base.storage;
+    if (base.shard) options.shards = group;
     return options;
   }
   PackStream packs() const {
@@ -67,16 +81,15 @@ void read_metrics(const std::string& folder, Outcome& outcome) {
 }
 
 // The run in parts of some steps each, every part by another number of ranks.
-Outcome run_in_parts(const std::vector<std::pair<int, std::int64_t>>& ranks_and_steps,
-                     std::int64_t packs_per_step) {
+Outcome run_in_parts(const std::vector<Part>& parts, std::int64_t packs_per_step) {
   const TempFolder folder;
   Outcome outcome;
-  for (const auto& [ranks, steps] : ranks_and_steps) {
-    outcome.adapters.assign(static_cast<std::size_t>(ranks), {});
-    const auto failures = run_ranks(ranks, [&, steps = steps](ProcessGroup& group) {
-      Run run(run_config(folder.path(), packs_per_step), group);
+  for (const Part& part : parts) {
+    outcome.adapters.assign(static_cast<std::size_t>(part.ranks), {});
+    const auto failures = run_ranks(part.ranks, [&](ProcessGroup& group) {
+      Run run(run_config(folder.path(), packs_per_step), group, part.base);
       run.trainer.resume();
-      run.trainer.run_steps(steps);
+      run.trainer.run_steps(part.steps);
       run.trainer.save();
       outcome.adapters[static_cast<std::size_t>(group.rank())] =
           run.model.parameters().values().clone();
@@ -121,6 +134,27 @@ TEST_CASE("ranks of one size resume to the bit") {
   const Outcome whole = run_in_parts({{2, kSteps}}, 4), parts = run_in_parts({{2, 3}, {2, 3}}, 4);
   CHECK(whole.losses == parts.losses);
   CHECK(at::equal(whole.adapters[0], parts.adapters[0]));
+}
+
+TEST_CASE("a base in shares gives the run of a base in every rank, to the bit") {
+  const int ranks = GENERATE(1, 2, 4);
+  const std::string storage = GENERATE("dtype", "fp8", "nf4");
+  CAPTURE(ranks, storage);
+  // Of three packs some ranks have none in some passes, but take part in gathering.
+  const Outcome whole = run_in_parts({{ranks, kSteps, {false, storage}}}, 3);
+  const Outcome shares = run_in_parts({{ranks, kSteps, {true, storage}}}, 3);
+  CHECK(whole.losses == shares.losses);
+  CHECK(whole.gradient_norms == shares.gradient_norms);
+  CHECK(at::equal(whole.adapters[0], shares.adapters[0]));
+  for (const at::Tensor& adapter : shares.adapters) CHECK(at::equal(adapter, shares.adapters[0]));
+}
+
+TEST_CASE("a run goes on with its base placed otherwise, to the bit") {
+  const Outcome whole = run_in_parts({{2, kSteps}}, 4);
+  const Outcome parts = run_in_parts({{2, 2}, {2, 2, {true}}, {2, 2}}, 4);
+  CHECK(whole.losses == parts.losses);
+  CHECK(at::equal(whole.adapters[0], parts.adapters[0]));
+  require_equal(run_in_parts({{2, 2, {true}}, {4, 2, {true}}, {1, 2}}, 4), whole);
 }
 
 TEST_CASE("a loss that is not finite on one rank skips the step on all") {

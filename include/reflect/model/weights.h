@@ -39,7 +39,7 @@ struct BlockWeights {
 class WeightSource {
  public:
   virtual ~WeightSource() = default;
-  // Valid until the block after next is asked for.
+  // Valid until another block, the embedding or the output matrix is asked for.
   virtual BlockWeights block(std::int64_t layer) = 0;
   virtual at::Tensor embedding() = 0;   // [vocab, hidden]
   virtual at::Tensor final_norm() = 0;  // [hidden]
@@ -61,14 +61,15 @@ class StreamedWeights : public WeightSource {
   bool lasting() const override { return false; }
   bool tied() const;  // lm_head() is the embedding
 
+  // A tensor as it is stored, checked to have this shape: a view of the mapped file, valid while
+  // this object lives.
+  at::Tensor stored(const std::string& name, const std::vector<std::int64_t>& shape) const;
   // Input norm and post-attention norm.
   std::pair<at::Tensor, at::Tensor> norms(std::int64_t layer) const;
-  // [out, in] as it is stored: a view of the mapped file, valid while this object lives.
   at::Tensor stored_projection(std::int64_t layer, Projection projection) const;
 
  private:
   using Shape = std::vector<std::int64_t>;
-  at::Tensor stored(const std::string& name, const Shape& shape) const;
   at::Tensor load(const std::string& name, const Shape& shape) const;
 
   std::string folder_;

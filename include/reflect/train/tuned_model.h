@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 
+#include "reflect/dist/process_group.h"
 #include "reflect/model/llama.h"
 #include "reflect/train/parameters.h"
 
@@ -19,6 +20,7 @@ struct TunedModelOptions {
   std::uint64_t seed = 0;
   Recompute recompute = Recompute::kAuto;
   BaseConfig base = {};  // of a frozen base; every weight that is trained is in fp32
+  std::optional<ProcessGroup> shards = {};  // ranks that hold a frozen base together; else each all
 };
 
 class TunedModel {

@@ -1,0 +1,79 @@
+// A frozen base in shares: every rank of a group holds its part of each block, and a block is
+// gathered when it is computed.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "gathered_units.h"
+#include "reflect/model/base_storage.h"
+#include "weight_codec.h"
+
+namespace reflect {
+
+// What is gathered at once (a unit): the embedding, each block, the output matrix where it is not
+// the embedding. While one is in use the next is on its way: forward through the blocks, and back
+// again after the output matrix. A block in few bits is gathered as codes and dequantised into one
+// more buffer. So a rank holds its share and two units (and one block in the runtime's dtype),
+// whatever the model's depth.
+class ShardedWeights : public WeightSource {
+ public:
+  // Reads this rank's share of the checkpoint straight from the mapped files. A projection in few
+  // bits is quantised by every rank that gets a part of it, from the whole of it.
+  ShardedWeights(const ShardedBase& sharded, const LlamaConfig& config, const Runtime& runtime);
+
+  BlockWeights block(std::int64_t layer) override;
+  at::Tensor embedding() override;
+  at::Tensor final_norm() override { return final_norm_; }
+  at::Tensor lm_head() override;
+  bool lasting() const override { return false; }
+
+  std::int64_t share_bytes() const { return units_->share_bytes(); }
+  // Of the two units and the block that is dequantised.
+  std::int64_t buffer_bytes() const;
+
+ private:
+  // Bytes [begin, begin + size) of a unit.
+  struct Range {
+    std::int64_t begin = 0, size = 0;
+  };
+  // A tensor as its unit holds it: in the runtime's dtype, one piece, or in a codec's pieces.
+  struct Place {
+    std::string name;
+    std::vector<std::int64_t> shape;
+    std::optional<WeightCodec> codec;
+    std::vector<Range> pieces;
+    float absmax_mean = 0;  // of NF4
+  };
+  struct Unit {
+    std::vector<Place> places;
+    std::int64_t size = 0;  // in bytes
+    void add(Place place, const std::vector<std::int64_t>& piece_sizes);
+  };
+
+  std::int64_t width() const { return static_cast<std::int64_t>(c10::elementSize(runtime_.dtype)); }
+  void add_plain(Unit& unit, const std::string& name, const std::vector<std::int64_t>& shape) const;
+  Unit block_unit(const LlamaConfig& config, std::int64_t layer) const;
+  void lay_out(const LlamaConfig& config, bool tied);
+  void read_share(const StreamedWeights& source, std::int64_t unit);
+  void read_plain(const at::Tensor& stored, const Range& range, const GatheredUnits::Share& share);
+  void share_absmax_means(ProcessGroup group);
+  // The bytes of a unit, whole; `next` is on its way then.
+  at::Tensor gather(std::int64_t unit);
+  std::int64_t unit_after(std::int64_t unit) const;
+  at::Tensor plain(const at::Tensor& unit, const Place& place) const;
+  void dequantize_block(const at::Tensor& bytes, const Unit& unit, std::int64_t layer);
+
+  Runtime runtime_;
+  std::optional<WeightCodec> codec_;  // of projections
+  std::int64_t layers_, head_ = 0;    // head_: the unit with the output matrix
+  std::vector<Unit> contents_;
+  std::unique_ptr<GatheredUnits> units_;
+  BlockBuffer dequantized_;  // where there is a codec
+  at::Tensor final_norm_;
+  std::int64_t last_ = -1;  // the unit that was asked for last
+};
+
+}  // namespace reflect

@@ -1,0 +1,179 @@
+// A base in shares equals a whole one, and no rank holds more than its share and two units.
+#include "model/sharded_weights.h"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/equal.h>
+#include <ATen/ops/ones.h>
+
+#include <catch2/catch.hpp>
+#include <nlohmann/json.hpp>
+
+#include "dist/ranks.h"
+#include "reflect/base/file.h"
+#include "reflect/model/llama.h"
+#include "reflect/model/safetensors.h"
+#include "temp_folder.h"
+#include "tensor_memory.h"
+
+using namespace reflect;
+
+namespace {
+
+const std::string kFolder = REFLECT_SOURCE_DIR "/tests/golden/model/";
+
+bool same(const BlockWeights& a, const BlockWeights& b) {
+  bool equal = at::equal(a.input_norm, b.input_norm) &&
+               at::equal(a.post_attention_norm, b.post_attention_norm);
+  for (const Projection p : kProjections) equal = equal && at::equal(a[p], b[p]);
+  return equal;
+}
+
+// A pass with gradients and one without.
+void require_equal_passes(WeightSource& shares, WeightSource& whole, std::int64_t layers) {
+  const auto check = [&](std::int64_t layer) {
+    require(same(shares.block(layer), whole.block(layer)), "block " + std::to_string(layer));
+  };
+  for (const bool backward : {true, false, true}) {
+    const at::AutoGradMode mode(backward);
+    require(at::equal(shares.embedding(), whole.embedding()), "embedding");
+    for (std::int64_t layer = 0; layer < layers; ++layer) check(layer);
+    require(at::equal(shares.final_norm(), whole.final_norm()), "final norm");
+    require(at::equal(shares.lm_head(), whole.lm_head()), "lm_head");
+    if (!backward) continue;
+    for (std::int64_t layer = layers - 1; layer >= 0; --layer) check(layer);
+  }
+}
+
+void check_none(const std::vector<std::string>& failures) {
+  for (const std::string& failure : failures) CHECK(failure == "");
+}
+
+}  // namespace
+
+TEST_CASE("gathered weights are those of a base held whole, forward and backward") {
+  const std::string model = GENERATE("llama3", "llama2", "mistral");
+  const std::string storage = GENERATE("dtype", "fp8", "nf4");
+  const int ranks = GENERATE(1, 2, 3);
+  CAPTURE(model, storage, ranks);
+  const std::string folder = kFolder + model;
+  const LlamaConfig config = read_llama_config(folder);
+  check_none(run_ranks(ranks, [&](ProcessGroup& group) {
+    for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16}) {
+      const Runtime runtime{dtype, at::kCPU};
+      const auto whole = load_weights(folder, config, runtime, {storage});
+      const auto shares = load_sharded_weights({folder, {storage}, group}, config, runtime);
+      require_equal_passes(*shares, *whole, config.num_hidden_layers);
+    }
+  }));
+}
+
+TEST_CASE("any order of blocks gives the right weights") {
+  const std::string folder = kFolder + "llama3", storage = GENERATE("dtype", "nf4");
+  const LlamaConfig config = read_llama_config(folder);
+  check_none(run_ranks(2, [&](ProcessGroup& group) {
+    const auto whole = load_weights(folder, config, {}, {storage});
+    ShardedWeights shares({folder, {storage}, group}, config, {});
+    for (const std::int64_t layer : {2, 0, 0, 1, 2, 2, 0, 2, 1, 0})
+      require(same(shares.block(layer), whole->block(layer)), "block");
+  }));
+}
+
+namespace {
+
+// A checkpoint like the golden one but with `layers` blocks of random weights.
+LlamaConfig write_deep_model(const std::string& folder, std::int64_t layers) {
+  auto json = nlohmann::json::parse(read_file(kFolder + "llama3/config.json"));
+  json["num_hidden_layers"] = layers;
+  write_file_atomic(folder + "/config.json", json.dump());
+  const LlamaConfig config = read_llama_config(folder);
+  ResidentWeights weights(config, Runtime{}, 1);
+  write_safetensors(folder + "/model.safetensors", weights.named());
+  return config;
+}
+
+std::int64_t projections_of(const LlamaConfig& config) {
+  std::int64_t weights = 0;
+  for (const Projection p : kProjections) {
+    const auto [out, in] = shape_of(config, p);
+    weights += out * in;
+  }
+  return weights;
+}
+
+// Forward and backward over one token, so that activations weigh nothing beside weights.
+void train_a_token(const Llama& llama) {
+  LoraConfig lora;
+  lora.rank = 1;
+  lora.targets = {"q_proj"};
+  Adapter adapter = Adapter::fresh(llama.config(), lora, 1);
+  for (const NamedTensor& named : adapter.named()) named.tensor.set_requires_grad(true);
+  const at::Tensor hidden =
+      llama.hidden(at::ones({1}, at::kLong), {.offsets = {0, 1}, .past = {}, .slots = {}},
+                   {.adapter = &adapter});
+  const at::Tensor head = llama.weights().lm_head();
+  (hidden * head[0].clone()).sum().backward();
+  for (const NamedTensor& named : adapter.named())
+    require(named.tensor.grad().defined(), named.name);
+}
+
+// What a model's parts take in bytes.
+struct Sizes {
+  std::int64_t block, table, dequantized;
+  std::int64_t unit() const { return std::max(block, table); }
+  std::int64_t whole(std::int64_t layers) const { return layers * block + 2 * table; }
+};
+
+Sizes sizes_of(const LlamaConfig& config, const std::string& storage) {
+  const std::int64_t weights = projections_of(config), norms = 2 * config.hidden_size * 4;
+  const double width = storage == "dtype" ? 4 : storage == "fp8" ? 1.05 : 0.53;
+  return {norms + static_cast<std::int64_t>(width * static_cast<double>(weights)),
+          config.vocab_size * config.hidden_size * 4, storage == "dtype" ? 0 : weights * 4};
+}
+
+}  // namespace
+
+TEST_CASE("loading and training, a rank holds its share of the weights and two units") {
+  constexpr std::int64_t kRanks = 4, kLayers = 16;
+  const std::string storage = GENERATE("dtype", "fp8", "nf4");
+  CAPTURE(storage);
+  const TempFolder folder;
+  const LlamaConfig config = write_deep_model(folder.path(), kLayers);
+  const Sizes sizes = sizes_of(config, storage);
+  const std::int64_t share = sizes.whole(kLayers) / kRanks + (kLayers + 2) * 512;
+  const std::int64_t buffers = 2 * (sizes.unit() + 512) + sizes.dequantized;
+  std::atomic<std::int64_t> loaded_peak = 0;
+  const TensorMemory memory;
+  check_none(run_ranks(kRanks, [&](ProcessGroup& group) {
+    const ShardedBase base{folder.path(), {storage}, group};
+    const auto shares = std::make_shared<ShardedWeights>(base, config, Runtime{});
+    require(shares->share_bytes() <= share, "share");
+    require(shares->buffer_bytes() <= buffers, "buffers");
+    group.barrier();
+    if (group.rank() == 0) loaded_peak = memory.peak();
+    group.barrier();
+    train_a_token(Llama(config, shares, Runtime{}));
+    group.barrier();
+  }));
+  const std::int64_t allowed = kRanks * (share + buffers);
+  CHECK(memory.peak() > allowed * 8 / 10);
+  CHECK(memory.peak() < allowed * 11 / 10);
+  CHECK(memory.peak() - allowed < kRanks * sizes.unit());
+  // While it loads, beyond that less than one projection in few bits.
+  CHECK(loaded_peak < allowed + kRanks * sizes.block);
+  // Far less than what ranks hold that have everything (a block in few bits weighs less here than
+  // the tables and its dequantised values).
+  if (storage == "dtype") CHECK(memory.peak() < kRanks * sizes.whole(kLayers) * 6 / 10);
+}
+
+TEST_CASE("a damaged checkpoint is refused by every rank of a sharded load") {
+  const TempFolder folder;
+  const LlamaConfig config = write_deep_model(folder.path(), 2);
+  LlamaConfig deeper = config;
+  deeper.num_hidden_layers = 3;
+  const auto failures = run_ranks(2, [&](ProcessGroup& group) {
+    ShardedWeights(ShardedBase{folder.path(), {}, group}, deeper, Runtime{});
+  });
+  for (const std::string& failure : failures)
+    CHECK_THAT(failure, Catch::Contains("model.layers.2.input_layernorm.weight"));
+}
