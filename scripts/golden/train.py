@@ -5,6 +5,8 @@ Writes into OUT (tests/golden/train), for the model and the adapter in ../model/
   lora.json, full.json   hyper-parameters, batches (ids and loss weight of each token, by row) and per
                          step the learning rate, loss, gradient norm before clipping
   lora_final.safetensors the adapter after the last step
+  dora.json, dora_adapter/, dora_final.safetensors   the same with DoRA, from an adapter of its own
+  lora_plus.json         as lora.json, by peft's LoRA+ optimizer
   schedule.json          learning-rate factors of transformers' schedules
 
 Steps 0-3 are padded batches, 4-6 packs with restarting positions, 7-9 two packs each, accumulated. The
@@ -15,7 +17,8 @@ import os
 import sys
 
 import torch
-from peft import PeftModel
+from peft import LoraConfig, PeftModel, get_peft_model
+from peft.optimizers import create_loraplus_optimizer
 from safetensors.torch import save_file
 from transformers import (AutoModelForCausalLM, get_constant_schedule_with_warmup,
                           get_cosine_schedule_with_warmup, get_linear_schedule_with_warmup)
@@ -63,8 +66,12 @@ def run(model, steps, hyper):
     named = [(n, p) for n, p in model.named_parameters() if p.requires_grad]
     groups = [{"params": [p for _, p in named if p.dim() >= 2], "weight_decay": hyper["weight_decay"]},
               {"params": [p for _, p in named if p.dim() < 2], "weight_decay": 0.0}]
-    optimizer = torch.optim.AdamW([g for g in groups if g["params"]], lr=hyper["lr"], eps=hyper["eps"],
-                                  betas=(hyper["beta1"], hyper["beta2"]))
+    shared = {"lr": hyper["lr"], "eps": hyper["eps"], "betas": (hyper["beta1"], hyper["beta2"])}
+    if "plus_ratio" in hyper:
+        optimizer = create_loraplus_optimizer(model, torch.optim.AdamW, loraplus_lr_ratio=hyper["plus_ratio"],
+                                              loraplus_weight_decay=hyper["weight_decay"], **shared)
+    else:
+        optimizer = torch.optim.AdamW([g for g in groups if g["params"]], **shared)
     schedule = get_cosine_schedule_with_warmup(optimizer, WARMUP, STEPS)
     curve = []
     for step in steps:
@@ -87,6 +94,30 @@ def write_json(path, value):
     with open(path, "w", encoding="utf-8") as f:
         json.dump(value, f, indent=None, separators=(",", ":"))
         f.write("\n")
+
+
+def save_trained(model, path):
+    final = {n.replace(".default", "").replace("magnitude_vector.weight", "magnitude_vector"):
+             p.detach().contiguous() for n, p in model.named_parameters() if p.requires_grad}
+    save_file(final, path)
+
+
+def dora_model(base, generator, folder):
+    """A DoRA adapter with random A, B and magnitudes, saved by peft into `folder`."""
+    model = get_peft_model(base, LoraConfig(
+        r=4, lora_alpha=6, lora_dropout=0.0, task_type="CAUSAL_LM", use_dora=True,
+        target_modules=["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]))
+    with torch.no_grad():
+        for name, p in model.named_parameters():
+            if "lora_magnitude" in name:
+                p.mul_(torch.rand(p.shape, generator=generator) * 0.4 + 0.8)
+            elif "lora_" in name:
+                p.copy_(torch.randn(p.shape, generator=generator) * 0.1)
+    config = model.peft_config["default"]
+    config.base_model_name_or_path, config.target_modules = "", sorted(config.target_modules)
+    model.save_pretrained(folder)
+    os.remove(os.path.join(folder, "README.md"))
+    return model
 
 
 def make_steps(generator, vocab):
@@ -126,9 +157,15 @@ def main():
     steps = make_steps(generator, model.config.vocab_size)
     curve = run(model, steps, hyper)
     write_json(os.path.join(out, "lora.json"), {"hyper": hyper, "steps": steps, "curve": curve})
-    final = {n.replace(".default", ""): p.detach().contiguous()
-             for n, p in model.named_parameters() if p.requires_grad}
-    save_file(final, os.path.join(out, "lora_final.safetensors"))
+    save_trained(model, os.path.join(out, "lora_final.safetensors"))
+
+    plus = PeftModel.from_pretrained(load(), os.path.join(base, "adapter"), is_trainable=True)
+    curve = run(plus, steps, hyper | {"plus_ratio": 4})
+    write_json(os.path.join(out, "lora_plus.json"), {"plus_ratio": 4, "curve": curve})
+    dora = dora_model(load(), torch.Generator().manual_seed(6), os.path.join(out, "dora_adapter"))
+    curve = run(dora, steps, hyper)
+    write_json(os.path.join(out, "dora.json"), {"curve": curve})
+    save_trained(dora, os.path.join(out, "dora_final.safetensors"))
 
     hyper |= {"clip": 9.0, "lr": 5e-4}
     model = load()

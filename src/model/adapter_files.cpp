@@ -22,8 +22,6 @@ void refuse_unsupported(const Json& json, const std::string& path) {
   if (json.value("peft_type", "") != "LORA")
     fail("adapter", "{}: peft_type is {}; only LORA is supported", path,
          json.value("peft_type", "missing"));
-  if (json.value("use_dora", false))
-    fail("adapter", "{}: use_dora is true, which is not supported; merge it with PEFT first", path);
   for (const char* key : {"rank_pattern", "alpha_pattern", "modules_to_save", "layers_to_transform",
                           "trainable_token_indices", "target_parameters"})
     if (json.contains(key) && !json[key].is_null() && !json[key].empty())
@@ -42,6 +40,7 @@ LoraConfig read_lora_config(const std::string& path) {
     config.alpha = json.at("lora_alpha").get<double>();
     config.dropout = json.value("lora_dropout", 0.0);
     config.rslora = json.value("use_rslora", false);
+    config.dora = json.value("use_dora", false);
     config.targets = json.at("target_modules").get<std::vector<std::string>>();
     return config;
   } catch (const Json::exception& e) {
@@ -75,9 +74,13 @@ Adapter read_adapter(const std::string& folder, const LlamaConfig& model) {
     for (std::int64_t layer = 0; layer < model.num_hidden_layers; ++layer) {
       const std::string a = checkpoint_names::lora(layer, p, 'A');
       const std::string b = checkpoint_names::lora(layer, p, 'B');
-      adapter.blocks[layer][p] = LoraPair{read_factor(file, a, {rank, in}, tensor_path),
-                                          read_factor(file, b, {out, rank}, tensor_path)};
+      LoraPair& pair = adapter.blocks[layer][p].emplace();
+      pair.a = read_factor(file, a, {rank, in}, tensor_path);
+      pair.b = read_factor(file, b, {out, rank}, tensor_path);
       used += 2;
+      if (!adapter.config.dora) continue;
+      pair.magnitude = read_factor(file, checkpoint_names::magnitude(layer, p), {out}, tensor_path);
+      ++used;
     }
   }
   if (used != file.names().size())
@@ -104,7 +107,7 @@ void write_adapter(const std::string& folder, const Adapter& adapter,
                        {"alpha_pattern", Json::object()},
                        {"target_modules", c.targets},
                        {"task_type", "CAUSAL_LM"},
-                       {"use_dora", false},
+                       {"use_dora", c.dora},
                        {"use_rslora", c.rslora}};
   write_safetensors((fs::path(folder) / kTensorFile).string(), adapter.named());
   write_file_atomic((fs::path(folder) / kConfigFile).string(), config.dump(2) + "\n");

@@ -1,6 +1,7 @@
 #include "checkpoint_names.h"
 
 #include "reflect/base/error.h"
+#include "reflect/model/lora.h"
 
 namespace reflect {
 
@@ -53,6 +54,14 @@ std::string lora(std::int64_t layer, Projection which, char factor) {
   return fmt::format("base_model.model.{}.lora_{}.weight", module_of(layer, which), factor);
 }
 
+std::string magnitude(std::int64_t layer, Projection which) {
+  return fmt::format("base_model.model.{}.lora_magnitude_vector", module_of(layer, which));
+}
+
 }  // namespace checkpoint_names
+
+bool is_lora_output(const std::string& name) {
+  return name.ends_with(".lora_B.weight") || name.ends_with(".lora_magnitude_vector");
+}
 
 }  // namespace reflect

@@ -17,5 +17,7 @@ std::string projection(std::int64_t layer, Projection projection);
 
 // PEFT's name of factor "A" or "B".
 std::string lora(std::int64_t layer, Projection projection, char factor);
+// Of DoRA's magnitudes.
+std::string magnitude(std::int64_t layer, Projection projection);
 
 }  // namespace reflect::checkpoint_names

@@ -1,5 +1,6 @@
 #include "dense.h"
 
+#include <ATen/TensorOperators.h>
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/cat.h>
@@ -118,10 +119,25 @@ at::Tensor dense(const at::Tensor& x, const at::Tensor& weight) {
   return Dense::apply(x, weight);
 }
 
-at::Tensor dense_with_lora(const at::Tensor& x, const at::Tensor& weight,
-                           const LoraBranch& branch) {
+namespace {
+
+// Of one input: dropped out, or not.
+at::Tensor lora_sum(const at::Tensor& x, const at::Tensor& weight, const LoraBranch& branch) {
   if (!at::GradMode::is_enabled()) return plain_dense_with_lora(x, weight, branch);
   return LoraLinear::apply(x, branch.dropped, weight, branch.pair.a, branch.pair.b, branch.scale);
+}
+
+}  // namespace
+
+at::Tensor dense_with_lora(const at::Tensor& x, const at::Tensor& weight,
+                           const LoraBranch& branch) {
+  if (!branch.pair.magnitude.defined()) return lora_sum(x, weight, branch);
+  const at::Tensor norm = row_norms(weight, branch.pair, branch.scale);
+  const at::Tensor g = (branch.pair.magnitude / norm).to(x.scalar_type());
+  if (!branch.dropped) return lora_sum(x, weight, branch) * g;
+  const at::Tensor& z = *branch.dropped;
+  const at::Tensor tuned = lora_sum(z, weight, {branch.pair, branch.scale, {}}) * g;
+  return dense(x, weight) + (tuned - dense(z, weight));
 }
 
 }  // namespace reflect

@@ -11,8 +11,9 @@ namespace reflect {
 // goes through oneDNN (2 to 4 times the rate of PyTorch's default on AMD).
 at::Tensor dense(const at::Tensor& x, const at::Tensor& weight);
 
-// The adapter's part of a projection: y += scale * (branch_input A^T) B^T. `dropped` replaces x as
-// the branch's input while dropout is on.
+// The adapter's part of a projection: y = x W^T + scale * (z A^T) B^T, where z is x or, while
+// dropout is on, `dropped`. With DoRA and g = magnitude / |W + scale B A|, as PEFT has it:
+// y = x W^T + g * (z W^T + scale * (z A^T) B^T) - z W^T.
 struct LoraBranch {
   const LoraPair& pair;
   double scale;

@@ -1,6 +1,10 @@
 #include "reflect/model/lora.h"
 
+#include <ATen/TensorOperators.h>
+#include <ATen/core/grad_mode.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/linalg_vector_norm.h>
+#include <ATen/ops/mm.h>
 #include <ATen/ops/zeros.h>
 
 #include <algorithm>
@@ -9,6 +13,7 @@
 #include "checkpoint_names.h"
 #include "reflect/base/error.h"
 #include "reflect/base/random.h"
+#include "reflect/model/product.h"
 
 namespace reflect {
 
@@ -61,6 +66,26 @@ Adapter Adapter::fresh(const LlamaConfig& model, const LoraConfig& config, std::
   return adapter;
 }
 
+// |W + s B A|^2 = |W|^2 + 2 s B (W A^T) + s^2 B (A A^T) B^T by rows: no matrix as large as W.
+at::Tensor row_norms(const at::Tensor& weight, const LoraPair& pair, double scale) {
+  const at::NoGradGuard no_grad;
+  const at::Tensor norm = at::linalg_vector_norm(weight, 2, {1}, false, at::kFloat);
+  const at::Tensor cross = product(weight, pair.a.to(weight.scalar_type()).t()).to(at::kFloat);
+  const at::Tensor own = at::mm(pair.b, at::mm(pair.a, pair.a.t()));
+  const at::Tensor added = (pair.b * (cross * (2 * scale) + own * (scale * scale))).sum(1);
+  return (norm * norm + added).clamp_min(0).sqrt();
+}
+
+void Adapter::take_magnitudes(WeightSource& base) {
+  if (!config.dora) return;
+  for (std::size_t layer = 0; layer < blocks.size(); ++layer) {
+    const BlockWeights weights = base.block(static_cast<std::int64_t>(layer));
+    for (const Projection p : kProjections)
+      if (auto& pair = blocks[layer][p])
+        pair->magnitude = at::linalg_vector_norm(weights[p], 2, {1}, false, at::kFloat);
+  }
+}
+
 std::vector<NamedTensor> Adapter::named() const {
   std::vector<NamedTensor> all;
   for (std::size_t layer = 0; layer < blocks.size(); ++layer)
@@ -69,6 +94,8 @@ std::vector<NamedTensor> Adapter::named() const {
         const auto index = static_cast<std::int64_t>(layer);
         all.push_back({checkpoint_names::lora(index, p, 'A'), pair->a});
         all.push_back({checkpoint_names::lora(index, p, 'B'), pair->b});
+        if (pair->magnitude.defined())
+          all.push_back({checkpoint_names::magnitude(index, p), pair->magnitude});
       }
   return all;
 }

@@ -2,6 +2,7 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/arange.h>
+#include <ATen/ops/linalg_vector_norm.h>
 #include <ATen/ops/mm.h>
 #include <c10/core/InferenceMode.h>
 #include <algorithm>
@@ -41,13 +42,18 @@ class MergedTensors {
     return {name, stored.sizes().vec(), stored.scalar_type()};
   }
 
-  // W + scale B A in fp32, rounded once to the stored dtype.
+  // W + scale B A (each row scaled to its magnitude with DoRA) in fp32, rounded once to the stored
+  // dtype.
   at::Tensor tensor(const std::string& name) const {
     const at::Tensor stored = base_.view(name);
     const auto update = updates_.find(name);
     if (update == updates_.end()) return stored;
-    const at::Tensor delta = at::mm(update->second->b, update->second->a);
-    return (stored.to(at::kFloat) + delta * adapter_.config.scale()).to(stored.scalar_type());
+    const LoraPair& pair = *update->second;
+    const at::Tensor delta = at::mm(pair.b, pair.a);
+    const at::Tensor sum = stored.to(at::kFloat) + delta * adapter_.config.scale();
+    if (!pair.magnitude.defined()) return sum.to(stored.scalar_type());
+    const at::Tensor norm = at::linalg_vector_norm(sum, 2, {1});
+    return (sum * (pair.magnitude / norm).unsqueeze(1)).to(stored.scalar_type());
   }
 
  private:

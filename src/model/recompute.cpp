@@ -37,6 +37,7 @@ variable_list trained_tensors(const BlockWeights& weights, const BlockCall& call
       if (pair) {
         add(pair->a);
         add(pair->b);
+        if (pair->magnitude.defined()) add(pair->magnitude);
       }
   return trained;
 }

@@ -18,8 +18,10 @@
 namespace reflect {
 namespace {
 
-bool is_default(LoraConfig config) {
+// Whether nothing is set that an adapter brings itself.
+bool has_no_shape(LoraConfig config) {
   LoraConfig standard;
+  config.plus_ratio = standard.plus_ratio;
   return to_yaml(fields_of(config)) == to_yaml(fields_of(standard));
 }
 
@@ -56,9 +58,10 @@ void check(const TrainConfig& config) {
           "loss.preset", "is all with --loss.kind dpo: every token of a response counts");
   require(config.loss.dpo.beta > 0, "loss.dpo.beta", "must be above 0");
   require(config.loss.dpo.sft_weight >= 0, "loss.dpo.sft_weight", "must not be negative");
+  require(config.lora.plus_ratio > 0, "lora.plus_ratio", "must be above 0");
   require(config.adapter.empty() || config.method == "lora", "adapter", "needs --method lora");
-  require(config.adapter.empty() || is_default(config.lora), "lora.*",
-          "cannot be set beside --adapter, which brings its own shape");
+  require(config.adapter.empty() || has_no_shape(config.lora), "lora.*",
+          "(but plus_ratio) cannot be set beside --adapter, which brings its own shape");
 }
 
 // All ranks have read and tokenized the rows before they meet: nobody waits for that in a group.
@@ -128,10 +131,12 @@ TunedModelOptions model_options(const TrainConfig& config, const ProcessGroup& g
 }
 
 TrainerConfig trainer_config(const TrainConfig& config, const RunLength& length, Json identity) {
+  OptimizerConfig optimizer = config.optimizer;
+  optimizer.lora_plus_ratio = config.lora.plus_ratio;
   return {.output = config.output,
           .length = length,
           .packs_per_step = config.gradient_accumulation_steps,
-          .optimizer = config.optimizer,
+          .optimizer = optimizer,
           .schedule = config.schedule,
           .preference = config.loss.kind == "dpo" ? std::optional(config.loss.dpo) : std::nullopt,
           .clip = config.clip,

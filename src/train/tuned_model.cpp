@@ -41,15 +41,19 @@ TunedModel::TunedModel(const TunedModelOptions& options, const Runtime& runtime)
   const LlamaConfig config = read_llama_config(folder_);
   const auto seed = options.seed;
   if (options.lora) {
-    adapter_ = options.initial_adapter.empty() ? Adapter::fresh(config, options.lora_config, seed)
-                                               : read_adapter(options.initial_adapter, config);
-    if (!options.initial_adapter.empty())
+    const auto weights =
+        options.shards
+            ? load_sharded_weights({folder_, options.base, *options.shards}, config, runtime)
+            : load_weights(folder_, config, runtime, options.base);
+    llama_ = std::make_unique<Llama>(config, weights, runtime);
+    if (options.initial_adapter.empty()) {
+      adapter_ = Adapter::fresh(config, options.lora_config, seed);
+      adapter_->take_magnitudes(*weights);
+    } else {
+      adapter_ = read_adapter(options.initial_adapter, config);
       initial_adapter_ = read_adapter(options.initial_adapter, config);
+    }
     parameters_ = std::make_unique<ParameterBuffer>(adapter_->named(), at::kFloat);
-    auto weights = options.shards ? load_sharded_weights({folder_, options.base, *options.shards},
-                                                         config, runtime)
-                                  : load_weights(folder_, config, runtime, options.base);
-    llama_ = std::make_unique<Llama>(config, std::move(weights), runtime);
     return;
   }
   // Full fine-tuning keeps fp32 masters, so that is what it reads.

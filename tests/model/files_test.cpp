@@ -193,7 +193,6 @@ TEST_CASE("adapters round trip, and foreign ones are refused") {
     CHECK_THROWS_WITH(read_adapter(folder.path(), model), Contains(message));
   };
   refused("peft_type", "IA3", "IA3");
-  refused("use_dora", true, "use_dora");
   refused("rank_pattern", {{"q_proj", 4}}, "rank_pattern");
   refused("bias", "all", "bias");
   refused("r", "four", "malformed");

@@ -41,6 +41,14 @@ inline GoldenCase read_golden_case(const std::string& name) {
   return golden;
 }
 
+// The steps of the case "lora" with the losses of another method.
+inline GoldenCase read_golden_variant(const std::string& name) {
+  GoldenCase golden = read_golden_case("lora");
+  golden.curve = nlohmann::json::parse(
+      read_file(REFLECT_SOURCE_DIR "/tests/golden/train/" + name + ".json"))["curve"];
+  return golden;
+}
+
 inline TrainerConfig golden_config(const GoldenCase& golden, const std::string& output) {
   TrainerConfig config;
   config.output = output;

@@ -11,12 +11,12 @@ using namespace reflect;
 
 namespace {
 
-void check_curve(const std::string& name, bool lora, TunedModel& model) {
-  const GoldenCase golden = read_golden_case(name);
+void check_curve(const GoldenCase& golden, TunedModel& model, double lora_plus_ratio = 1) {
   REQUIRE(golden.steps.size() == 10);
-  REQUIRE(model.lora() == lora);
   const TempFolder folder;
-  Trainer trainer(golden_config(golden, folder.path()), model, golden.examples, no_packs());
+  TrainerConfig config = golden_config(golden, folder.path());
+  config.optimizer.lora_plus_ratio = lora_plus_ratio;
+  Trainer trainer(config, model, golden.examples, no_packs());
   for (std::size_t step = 0; step < golden.steps.size(); ++step) {
     const StepReport report = trainer.train_step(golden.steps[step]);
     const auto& expected = golden.curve[step];
@@ -27,12 +27,9 @@ void check_curve(const std::string& name, bool lora, TunedModel& model) {
   }
 }
 
-}  // namespace
-
-TEST_CASE("ten LoRA steps equal those of transformers and peft") {
-  TunedModel model(golden_model(true), Runtime{});
-  check_curve("lora", true, model);
-  const SafetensorsFile expected(REFLECT_SOURCE_DIR "/tests/golden/train/lora_final.safetensors");
+void check_final(const std::string& name, TunedModel& model) {
+  const SafetensorsFile expected(REFLECT_SOURCE_DIR "/tests/golden/train/" + name +
+                                 "_final.safetensors");
   CHECK(expected.names().size() == model.parameters().parameters().size());
   for (const Parameter& p : model.parameters().parameters()) {
     CAPTURE(p.name);
@@ -41,14 +38,36 @@ TEST_CASE("ten LoRA steps equal those of transformers and peft") {
   }
 }
 
+}  // namespace
+
+TEST_CASE("ten LoRA steps equal those of transformers and peft") {
+  TunedModel model(golden_model(true), Runtime{});
+  check_curve(read_golden_case("lora"), model);
+  check_final("lora", model);
+}
+
+TEST_CASE("ten LoRA+ steps equal those of peft's optimizer") {
+  TunedModel model(golden_model(true), Runtime{});
+  check_curve(read_golden_variant("lora_plus"), model, 4);
+}
+
+TEST_CASE("ten DoRA steps equal those of peft, with blocks kept or recomputed") {
+  TunedModelOptions options = golden_model(true);
+  options.initial_adapter = REFLECT_SOURCE_DIR "/tests/golden/train/dora_adapter";
+  options.recompute = GENERATE(Recompute::kNone, Recompute::kBlock);
+  TunedModel model(options, Runtime{});
+  check_curve(read_golden_variant("dora"), model);
+  check_final("dora", model);
+}
+
 TEST_CASE("ten LoRA steps with recomputed blocks equal those of transformers and peft") {
   TunedModelOptions options = golden_model(true);
   options.recompute = Recompute::kBlock;
   TunedModel model(options, Runtime{});
-  check_curve("lora", true, model);
+  check_curve(read_golden_case("lora"), model);
 }
 
 TEST_CASE("ten steps of full fine-tuning equal those of transformers") {
   TunedModel model(golden_model(false), Runtime{});
-  check_curve("full", false, model);
+  check_curve(read_golden_case("full"), model);
 }

@@ -12,6 +12,7 @@ struct OptimizerConfig {
   double beta2 = 0.999;
   double eps = 1e-8;
   double weight_decay = 0;
+  double lora_plus_ratio = 1;  // of LoraConfig: not a setting of its own
   void visit(auto& v) {
     v("lr", lr, "Peak learning rate.");
     v("beta1", beta1, "Decay of the running mean of gradients.");
@@ -26,7 +27,8 @@ class AdamW {
   // `parameters` must outlive the optimizer.
   AdamW(const OptimizerConfig& config, ParameterBuffer& parameters);
 
-  // One update from the gradients, at learning rate `lr`; publishes the new values.
+  // One update from the gradients, at learning rate `lr`; publishes the new values. With LoRA+
+  // (Hayou et al. 2024, arXiv 2402.12354) B and DoRA's magnitudes get lr * ratio.
   void step(double lr);
 
   // Both moments by parameter ("exp_avg.<name>", "exp_avg_sq.<name>") and "step" [1]; sharing
@@ -38,10 +40,19 @@ class AdamW {
   void load(const SafetensorsFile& file);
 
  private:
+  // Parts of the flat buffers that are updated alike.
+  struct Group {
+    double rate = 1;  // times the learning rate
+    double weight_decay = 0;
+    std::vector<std::pair<std::int64_t, std::int64_t>> ranges;  // [begin, end)
+  };
+  std::vector<Group> make_groups() const;
+
   OptimizerConfig config_;
   ParameterBuffer& parameters_;
   at::Tensor exp_avg_, exp_avg_sq_;  // [P] fp32
   at::Tensor step_;                  // [1] fp32: updates so far
+  std::vector<Group> groups_;
 };
 
 // Copies the tensor `name` of `file` into `target`. Throws Error when it is missing or its shape
