@@ -67,6 +67,35 @@ TEST_CASE("full fine-tuning writes a checkpoint that loads, in the type asked fo
   CHECK(read_file(folder + "/tokenizer.json") == read_file(kModel + "/tokenizer.json"));
 }
 
+TEST_CASE("reflect-train tunes an adapter on a base in few bits") {
+  const std::string storage = GENERATE("nf4", "fp8");
+  CAPTURE(storage);
+  const Workplace place;
+  const std::string plain = place.folder / "plain", shards = place.folder / "shards";
+  const ToolResult result = run_tool(
+      "reflect-train", place.arguments({"--base.storage", storage, "--lora.dora", "true"}));
+  INFO(result.err);
+  REQUIRE(result.exit_code == 0);
+  CHECK(read_adapter(place.run + "/adapter", read_llama_config(kModel)).config.dora);
+  REQUIRE(run_tool("reflect-train", place.arguments({"--lora.dora", "true"}, plain)).exit_code ==
+          0);
+  const std::vector<Json> few = metrics_of(place.run), all = metrics_of(plain);
+  CHECK(few.front()["loss"] != all.front()["loss"]);
+  CHECK(few.front()["loss"].get<double>() ==
+        Approx(all.front()["loss"].get<double>()).epsilon(0.3));
+  // By two processes that hold half of the codes each.
+  const ToolResult sharded =
+      run_tool("reflect-train", place.arguments({"--base.storage", storage, "--lora.dora", "true",
+                                                 "--placement", "shard", "--launch.nproc", "2"},
+                                                shards));
+  INFO(sharded.err);
+  REQUIRE(sharded.exit_code == 0);
+  const std::vector<Json> together = metrics_of(shards);
+  REQUIRE(together.size() == few.size());
+  for (std::size_t i = 0; i < few.size(); ++i)
+    CHECK(together[i]["loss"].get<double>() == Approx(few[i]["loss"].get<double>()).epsilon(1e-6));
+}
+
 TEST_CASE("a changed setting or changed rows do not resume a run") {
   const Workplace place;
   REQUIRE(run_tool("reflect-train", place.arguments({"--max_steps", "2"})).exit_code == 0);
@@ -108,6 +137,9 @@ TEST_CASE("reflect-train refuses what it cannot do, in one line") {
       {{"--template", "nonsense"}, 2, "known"},
       {{"--method", "qlora"}, 2, "qlora"},
       {{"--init", "random"}, 2, "--method full"},
+      {{"--base.storage", "nf4", "--method", "full"}, 2, "needs --method lora"},
+      {{"--base.storage", "nf4", "--recompute", "none"}, 2, "--base.storage"},
+      {{"--lora.plus_ratio", "0"}, 2, "lora.plus_ratio"},
       {{"--adapter", kModel + "/adapter"}, 2, "lora.*"},
       {{"--lora.targets", "z_proj"}, 2, "z_proj"},
       {{"--max_seq_length", "100000"}, 2, "window"},

@@ -46,7 +46,8 @@ struct Run {
   Trainer trainer;
 
   Run(const TrainerConfig& config, ProcessGroup& group, const Base& base = {})
-      : model(tuned(group, base), Runtime{}), trainer(config, model, examples, packs(), group) {}
+      : model(tuned(group, base), Runtime{}),
+        trainer(config, model, examples, packs(config), group) {}
 
   static TunedModelOptions tuned(const ProcessGroup& group, const Base& base) {
     TunedModelOptions options{.folder = kGoldenModel};
@@ -56,11 +57,13 @@ struct Run {
     if (base.shard) options.shards = group;
     return options;
   }
-  PackStream packs() const {
+  PackStream packs(const TrainerConfig& config) const {
     std::vector<std::int64_t> lengths;
     for (const Example& example : examples)
       lengths.push_back(static_cast<std::int64_t>(example.size()));
-    return PackStream(PackPlan(lengths, {.capacity = 128, .window = 16, .seed = 1}));
+    return PackStream(PackPlan(
+        lengths,
+        {.capacity = 128, .window = 16, .rows_per_item = config.preference ? 2 : 1, .seed = 1}));
   }
 };
 
@@ -81,13 +84,16 @@ void read_metrics(const std::string& folder, Outcome& outcome) {
 }
 
 // The run in parts of some steps each, every part by another number of ranks.
-Outcome run_in_parts(const std::vector<Part>& parts, std::int64_t packs_per_step) {
+Outcome run_in_parts(const std::vector<Part>& parts, std::int64_t packs_per_step,
+                     const std::optional<PreferenceConfig>& preference = {}) {
   const TempFolder folder;
   Outcome outcome;
   for (const Part& part : parts) {
     outcome.adapters.assign(static_cast<std::size_t>(part.ranks), {});
     const auto failures = run_ranks(part.ranks, [&](ProcessGroup& group) {
-      Run run(run_config(folder.path(), packs_per_step), group, part.base);
+      TrainerConfig config = run_config(folder.path(), packs_per_step);
+      config.preference = preference;
+      Run run(config, group, part.base);
       run.trainer.resume();
       run.trainer.run_steps(part.steps);
       run.trainer.save();
@@ -147,6 +153,17 @@ TEST_CASE("a base in shares gives the run of a base in every rank, to the bit") 
   CHECK(whole.gradient_norms == shares.gradient_norms);
   CHECK(at::equal(whole.adapters[0], shares.adapters[0]));
   for (const at::Tensor& adapter : shares.adapters) CHECK(at::equal(adapter, shares.adapters[0]));
+}
+
+TEST_CASE("preferences trained by two and four ranks, whole base or shares, equal those of one") {
+  const PreferenceConfig preference{.form = GENERATE("sigmoid", "ipo"), .sft_weight = 0.1};
+  CAPTURE(preference.form);
+  const Outcome one = run_in_parts({{1, kSteps}}, 3, preference);
+  for (const int ranks : {2, 4})
+    for (const bool shard : {false, true}) {
+      CAPTURE(ranks, shard);
+      require_equal(run_in_parts({{ranks, kSteps, {shard}}}, 3, preference), one);
+    }
 }
 
 TEST_CASE("a run goes on with its base placed otherwise, to the bit") {
