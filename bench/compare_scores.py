@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Compares the rows of reflect-score with those of the peer ifd_reference.py, value by value.
 
-Usage: compare_scores.py SCORED.jsonl PEER.jsonl [--tolerance 1e-4]
+Usage: compare_scores.py SCORED.jsonl PEER.jsonl [--tolerance 1e-4] [--label TEXT]
 
-Prints the largest difference of each ratio and loss, relative to the value where that is above 1; where the peer has no number, the row must have a status
-other than ok. Exit code 1 when a difference is above the tolerance or a status disagrees.
+Prints the largest difference of each ratio and loss, relative to the value where that is above 1; with
+--label one row of a Markdown table: rows compared, the largest difference of the ratios and of the losses.
+Where the peer has no number, the row must have a status other than ok. Exit code 1 when a difference is above the tolerance or a status disagrees.
 """
 import argparse
 import json
@@ -30,6 +31,7 @@ def main():
     parser.add_argument("scored")
     parser.add_argument("peer")
     parser.add_argument("--tolerance", type=float, default=1e-4)
+    parser.add_argument("--label")
     args = parser.parse_args()
     ours, peers = rows_of(args.scored), rows_of(args.peer)
     if len(ours) != len(peers):
@@ -45,9 +47,13 @@ def main():
         for name, value in expected.items():
             if value is not None and scores[name] is not None:
                 largest[name] = max(largest[name], abs(scores[name] - value) / max(1, abs(value)))
-    print(f"{compared} rows compared, {failed} without a number in the peer, {disagree} disagree about that")
-    for name, value in largest.items():
-        print(f"  {name:<16} largest difference {value:.2e}")
+    if args.label:
+        ratios, losses = (max(largest[name] for name in names) for names in (RATIOS, LOSSES))
+        print(f"| {args.label} | {compared} + {failed} | {ratios:.1e} | {losses:.1e} |")
+    else:
+        print(f"{compared} rows compared, {failed} without a number in the peer, {disagree} disagree about that")
+        for name, value in largest.items():
+            print(f"  {name:<16} largest difference {value:.2e}")
     if disagree or compared == 0 or any(not math.isfinite(v) or v > args.tolerance for v in largest.values()):
         raise SystemExit(1)
 
