@@ -7,6 +7,7 @@
 #include "reflect/base/error.h"
 #include "reflect/base/white_space.h"
 #include "reflect/tasks/code_checker.h"
+#include "reflect/tasks/math_checker.h"
 #include "reflect/tasks/rational.h"
 
 namespace reflect {
@@ -244,7 +245,8 @@ Verdict check_exact(std::string_view answer, std::string_view gold) {
 }
 
 const std::vector<std::string>& Checker::names() {
-  static const std::vector<std::string> names = {"auto", "number", "choice", "exact", "unit_tests"};
+  static const std::vector<std::string> names = {"auto", "number", "choice",
+                                                 "math", "exact",  "unit_tests"};
   return names;
 }
 
@@ -262,6 +264,8 @@ Verdict Checker::check(std::string_view answer, std::string_view gold) const {
   if (name_ == "choice" || (name_ == "auto" && choice_of(gold) != 0)) {
     return check_choice(answer, gold);
   }
+  const bool is_latex = name_ == "auto" && gold.find('\\') != gold.npos;
+  if (name_ == "math" || is_latex) return check_math(answer, gold);
   if (name_ == "unit_tests") return check_unit_tests(answer, gold);
   return check_exact(answer, gold);
 }

@@ -147,7 +147,7 @@ TEST_CASE("exact text") {
 }
 
 TEST_CASE("unknown checkers are a usage error that lists the known ones") {
-  CHECK_THROWS_WITH(Checker::named("math"), Catch::Contains("auto, number, choice, exact"));
+  CHECK_THROWS_WITH(Checker::named("maths"), Catch::Contains("auto, number, choice, math, exact"));
 }
 
 TEST_CASE("final answers of solutions") {

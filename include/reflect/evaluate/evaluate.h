@@ -78,7 +78,7 @@ struct EvaluateConfig {
     v("template", template_name, "Chat template; auto: the checkpoint's.");
     v("system-prompt", system_prompt, "System prompt of all arms; empty: the rows' own.");
     v("checker", checker, "How an output is compared with the gold answer.",
-      {"auto", "number", "choice", "exact", "unit_tests"});
+      {"auto", "number", "choice", "math", "exact", "unit_tests"});
     v("answer-fallback", answer_fallback,
       "Where a text has no <output>, take the answer that it ends with (stated in the report).");
     v("limit", limit, "Only the first N problems; 0: all.");

@@ -10,7 +10,8 @@ namespace reflect {
 
 struct Verdict {
   bool right = false;
-  std::string reason;      // "right", "wrong", "empty", "not_a_number", "not_a_choice", "bad_gold"
+  std::string reason;      // "right", "wrong", "empty", "not_a_number", "not_a_choice", "bad_gold";
+                           // further ones with each checker
   std::string normalized;  // the answer as it was understood; empty when it was not
 };
 
@@ -28,8 +29,8 @@ Verdict check_choice(std::string_view answer, std::string_view gold);
 Verdict check_exact(std::string_view answer, std::string_view gold);
 
 // One of the checks, chosen by name; "auto" chooses by the gold answer: number where it is one,
-// else choice where it is one letter, else exact. "unit_tests" runs the answer as a program
-// (code_checker.h); the gold answer is the tests.
+// else choice where it is one letter, else math (math_checker.h) where it is LaTeX, else exact.
+// "unit_tests" runs the answer as a program (code_checker.h); the gold answer is the tests.
 class Checker {
  public:
   static Checker named(std::string_view name);  // Error (usage) that lists the known names
