@@ -107,10 +107,9 @@ LshBands lsh_bands(double similarity, double recall) {
   return {kMinHashes, 1};
 }
 
-NearDuplicates::NearDuplicates(const NearDuplicateConfig& config)
-    : config_(config),
-      hash_(config.seed),
-      bands_(lsh_bands(config.lowest_threshold, config.recall)) {
+namespace {
+
+void check(const NearDuplicateConfig& config) {
   if (config.shingle_words < 1 || !(config.lowest_threshold > 0 && config.lowest_threshold <= 1))
     fail_usage("minhash",
                "shingles of {} words and a threshold of {} mean nothing; use 1 word or more and a "
@@ -118,14 +117,83 @@ NearDuplicates::NearDuplicates(const NearDuplicateConfig& config)
                config.shingle_words, config.lowest_threshold);
 }
 
+// A hash of each band of the signature.
+void append_keys(const Signature& signature, const LshBands& bands,
+                 std::vector<std::uint32_t>& keys) {
+  for (std::size_t band = 0; band < bands.bands; ++band) {
+    const auto* begin = reinterpret_cast<const char*>(&signature[band * bands.rows]);
+    keys.push_back(static_cast<std::uint32_t>(
+        content_hash64({begin, bands.rows * sizeof(std::uint32_t)}) >> 32));
+  }
+}
+
+}  // namespace
+
+class NearDuplicateFilter::Table : public BandTable {
+ public:
+  Table(std::size_t bands, std::size_t texts) : BandTable(bands, texts), capacity(texts) {}
+  std::size_t capacity;
+};
+
+NearDuplicateFilter::NearDuplicateFilter(const NearDuplicateConfig& config)
+    : config_(config),
+      hash_(config.seed),
+      bands_(lsh_bands(config.lowest_threshold, config.recall)) {
+  check(config);
+}
+
+NearDuplicateFilter::~NearDuplicateFilter() = default;
+NearDuplicateFilter::NearDuplicateFilter(NearDuplicateFilter&&) noexcept = default;
+
+NearDuplicateFilter::Text NearDuplicateFilter::read(const Words& words) const {
+  Text text;
+  text.set = shingles(words, config_.shingle_words);
+  append_keys(hash_.signature(text.set), bands_, text.keys);
+  return text;
+}
+
+std::optional<NearDuplicateFilter::Match> NearDuplicateFilter::find(const Text& text) const {
+  if (!table_ || text.set.empty()) return std::nullopt;
+  for (std::size_t band = 0; band < bands_.bands; ++band) {
+    const std::uint32_t key = text.keys[band];
+    for (std::uint32_t other = table_->first(band, key); other != kNone;
+         other = table_->after(band, other)) {
+      if (keys_[other * bands_.bands + band] != key) continue;
+      if (!sizes_allow(text.set.size(), sets_[other].size(), config_.lowest_threshold)) continue;
+      const double similarity = jaccard(text.set, sets_[other]);
+      if (similarity >= config_.lowest_threshold) return Match{other, similarity};
+    }
+  }
+  return std::nullopt;
+}
+
+void NearDuplicateFilter::keep(Text text) {
+  constexpr std::size_t kFirstCapacity = 1024;
+  const auto enter = [this](std::size_t number) {
+    if (sets_[number].empty()) return;
+    for (std::size_t band = 0; band < bands_.bands; ++band) {
+      table_->add(band, keys_[number * bands_.bands + band], static_cast<std::uint32_t>(number));
+    }
+  };
+  sets_.push_back(std::move(text.set));
+  keys_.insert(keys_.end(), text.keys.begin(), text.keys.end());
+  if (table_ && sets_.size() <= table_->capacity) return enter(sets_.size() - 1);
+  const std::size_t capacity = table_ ? 2 * table_->capacity : kFirstCapacity;
+  table_.reset();
+  table_ = std::make_unique<Table>(bands_.bands, capacity);
+  for (std::size_t number = 0; number < sets_.size(); ++number) enter(number);
+}
+
+NearDuplicates::NearDuplicates(const NearDuplicateConfig& config)
+    : config_(config),
+      hash_(config.seed),
+      bands_(lsh_bands(config.lowest_threshold, config.recall)) {
+  check(config);
+}
+
 void NearDuplicates::add(const Words& words) {
   sets_.push_back(shingles(words, config_.shingle_words));
-  const Signature signature = hash_.signature(sets_.back());
-  for (std::size_t band = 0; band < bands_.bands; ++band) {
-    const auto* begin = reinterpret_cast<const char*>(&signature[band * bands_.rows]);
-    keys_.push_back(static_cast<std::uint32_t>(
-        content_hash64({begin, bands_.rows * sizeof(std::uint32_t)}) >> 32));
-  }
+  append_keys(hash_.signature(sets_.back()), bands_, keys_);
 }
 
 std::vector<std::optional<NearDuplicates::Match>> NearDuplicates::find(

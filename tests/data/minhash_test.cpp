@@ -171,4 +171,34 @@ TEST_CASE("settings that mean nothing are refused") {
   CHECK_THROWS_AS(NearDuplicates({.shingle_words = 0}), Error);
 }
 
+TEST_CASE("texts that come one after another: the same are kept as when all are there at once") {
+  constexpr std::size_t kTexts = 3000;  // more than the table holds at first
+  NearDuplicates all({});
+  NearDuplicateFilter filter({});
+  std::vector<std::size_t> kept;
+  std::vector<std::optional<std::size_t>> found;
+  for (std::size_t i = 0; i < kTexts; ++i) {
+    const Words words(noisy(i % 1700, i / 1700, 40, i % 3 == 0 ? 0.005 : 0.1));
+    all.add(words);
+    NearDuplicateFilter::Text text = filter.read(words);
+    const auto match = filter.find(text);
+    found.push_back(match ? std::optional(kept[match->text]) : std::nullopt);
+    if (match) continue;
+    filter.keep(std::move(text));
+    kept.push_back(i);
+  }
+  const auto matches = all.find(all_of(kTexts), 0.8);
+  std::size_t duplicates = 0;
+  for (std::size_t i = 0; i < kTexts; ++i) {
+    INFO(i);
+    REQUIRE(matches[i].has_value() == found[i].has_value());
+    duplicates += found[i] ? 1 : 0;
+    if (found[i]) CHECK(*found[i] % 1700 == i % 1700);
+  }
+  CHECK(filter.size() == kTexts - duplicates);
+  CHECK(duplicates > 300);
+  CHECK(duplicates < 1300);
+  CHECK_FALSE(filter.find(filter.read(Words("?!"))).has_value());
+}
+
 }  // namespace reflect

@@ -6,6 +6,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <vector>
 
@@ -55,6 +56,41 @@ struct NearDuplicateConfig {
   double lowest_threshold = 0.8;  // of any later search; above 0, at most 1
   double recall = 0.999;          // of a pair at that threshold
   std::uint64_t seed = 0;
+};
+
+// Texts that come one after another: each is compared with those that were kept before it. What is
+// found depends on their order and nothing else. Memory: 4 bytes a distinct shingle of a kept text
+// and at most 28 a band.
+class NearDuplicateFilter {
+ public:
+  // The threshold is config.lowest_threshold.
+  explicit NearDuplicateFilter(const NearDuplicateConfig& config);
+  ~NearDuplicateFilter();
+  NearDuplicateFilter(NearDuplicateFilter&&) noexcept;
+
+  struct Text {
+    ShingleSet set;
+    std::vector<std::uint32_t> keys;  // [bands]
+  };
+  Text read(const Words& words) const;
+  struct Match {
+    std::size_t text;  // number of a kept one
+    double similarity;
+  };
+  // A text without words repeats nothing.
+  std::optional<Match> find(const Text& text) const;
+  // Its number is how many were kept before it.
+  void keep(Text text);
+  std::size_t size() const { return sets_.size(); }
+
+ private:
+  class Table;
+  NearDuplicateConfig config_;
+  MinHash hash_;
+  LshBands bands_;
+  std::vector<ShingleSet> sets_;
+  std::vector<std::uint32_t> keys_;  // [texts, bands]
+  std::unique_ptr<Table> table_;     // of a capacity that grows twofold
 };
 
 // Texts are numbered in the order of `add`. Memory: 4 bytes a distinct shingle and a band.
