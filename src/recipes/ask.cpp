@@ -142,6 +142,13 @@ std::optional<double> mark_in(const std::string& text, const std::string& name) 
 
 }  // namespace
 
+TeacherRequest numbered_request(const Asking& asking, const AskingRow& at,
+                                const TemplateFields& more) {
+  TeacherRequest request = request_of(asking, at, more);
+  number(request, at);
+  return request;
+}
+
 std::vector<TeacherRequest> requests_of(const AskStep& step, AskingRow at) {
   const RowFields fields(at.recipe, at.row);
   std::vector<std::string> items = {""};
@@ -168,10 +175,7 @@ std::vector<TeacherRequest> requests_of(const AskStep& step, AskingRow at) {
 }
 
 std::vector<TeacherRequest> requests_of(const JudgeStep& step, AskingRow at) {
-  std::vector<TeacherRequest> requests = {
-      request_of(step.asking, at, {{"rubric", rubric_text(step)}})};
-  number(requests.front(), at);
-  return requests;
+  return {numbered_request(step.asking, at, {{"rubric", rubric_text(step)}})};
 }
 
 // Without a prompt of its own the step asks as the training row will: the row's own messages.

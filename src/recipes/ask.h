@@ -28,6 +28,10 @@ std::vector<TeacherRequest> requests_of(const AskStep& step, AskingRow at);
 std::vector<TeacherRequest> requests_of(const JudgeStep& step, AskingRow at);
 std::vector<TeacherRequest> requests_of(const DrawStep& step, AskingRow at);
 
+// One request of a step, its draw numbered; `more` are fields of this text alone.
+TeacherRequest numbered_request(const Asking& asking, const AskingRow& at,
+                                const TemplateFields& more);
+
 // Puts replies into fields. One reply that cannot be used ends the row with its reason ("refused",
 // "cut_off", "empty_reply", "no_<tag>", ...); of several such a reply leaves an empty element, and
 // the row ends when none is left.

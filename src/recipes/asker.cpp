@@ -108,13 +108,30 @@ bool Asker::affordable(const Desk& desk, const TeacherRequest& request) const {
          static_cast<double>(spent.tokens()) + sum.tokens <= static_cast<double>(budget_.tokens);
 }
 
-void Asker::count(const TeacherConfig& config, const TeacherReply& reply, bool stored) {
-  ++used_.replies;
-  used_.stored += stored ? 1 : 0;
-  used_.prompt_tokens += reply.prompt_tokens;
-  used_.completion_tokens += reply.completion_tokens;
-  used_.usd += cost_of(reply, config.price).usd;
-  ++used_.finishes[std::string(name_of(reply.finish))];
+std::vector<std::string> Asker::identities() const {
+  std::vector<std::string> names;
+  for (const auto& desk : desks_) {
+    if (desk) names.push_back(desk->config.name + ": " + desk->identity);
+  }
+  return names;
+}
+
+void UsedReplies::add(const Answer& answer) {
+  ++replies;
+  stored += answer.stored ? 1 : 0;
+  prompt_tokens += answer.reply.prompt_tokens;
+  completion_tokens += answer.reply.completion_tokens;
+  usd += answer.usd;
+  ++finishes[std::string(name_of(answer.reply.finish))];
+}
+
+void UsedReplies::add(const UsedReplies& others) {
+  replies += others.replies;
+  stored += others.stored;
+  prompt_tokens += others.prompt_tokens;
+  completion_tokens += others.completion_tokens;
+  usd += others.usd;
+  for (const auto& [name, count] : others.finishes) finishes[name] += count;
 }
 
 // Stored replies take places too and come back with the group that they belong to: so which
@@ -126,8 +143,8 @@ void Asker::fill(Desk& desk) {
     RequestKey key = key_of(desk.identity, question.request);
     const std::uint64_t ticket = next_ticket_;
     if (auto reply = store_.find(key.key)) {
-      count(desk.config, *reply, true);
-      desk.ready[ticket].push_back({question.row, question.index, std::move(*reply)});
+      const double usd = cost_of(*reply, desk.config.price).usd;
+      desk.ready[ticket].push_back({question.row, question.index, std::move(*reply), usd, true});
     } else if (const auto same = desk.tickets.find(key.key); same != desk.tickets.end()) {
       desk.under_way.at(same->second).questions.push_back(std::move(question));
     } else if (!affordable(desk, question.request)) {
@@ -153,14 +170,13 @@ void Asker::collect(Desk& desk, std::chrono::milliseconds wait, std::vector<Stor
     desk.under_way.erase(found);
     desk.tickets.erase(under_way.key.key);
     const TeacherReply& reply = finished.reply;
+    const double usd = cost_of(reply, desk.config.price).usd;
     for (const Question& question : under_way.questions) {
-      count(desk.config, reply, false);
-      desk.ready[finished.ticket].push_back({question.row, question.index, reply});
+      desk.ready[finished.ticket].push_back({question.row, question.index, reply, usd});
     }
     if (reply.may_succeed_later) continue;
     const Question& first = under_way.questions.front();
-    fresh.push_back({std::move(under_way.key), first.step, first.problem, reply,
-                     cost_of(reply, desk.config.price).usd});
+    fresh.push_back({std::move(under_way.key), first.step, first.problem, reply, usd});
   }
 }
 

@@ -30,9 +30,11 @@ struct Answer {
   RowRun* row;
   std::size_t index;
   TeacherReply reply;
+  double usd = 0;
+  bool stored = false;  // it was there already
 };
 
-// Replies that rows of this run have taken, stored ones included.
+// Replies that rows have taken, stored ones included.
 struct UsedReplies {
   std::int64_t replies = 0;
   std::int64_t stored = 0;
@@ -40,6 +42,9 @@ struct UsedReplies {
   std::int64_t completion_tokens = 0;
   double usd = 0;
   std::map<std::string, std::int64_t> finishes;
+
+  void add(const Answer& answer);
+  void add(const UsedReplies& others);
 };
 
 class Asker {
@@ -58,7 +63,8 @@ class Asker {
   std::size_t open_questions() const { return open_; }
   std::size_t capacity() const;
 
-  const UsedReplies& used() const { return used_; }
+  // Teacher::identity of each that is asked.
+  std::vector<std::string> identities() const;
   // What the teachers found out of the ordinary in this process, by name.
   std::map<std::string, std::int64_t> oddities() const;
 
@@ -69,7 +75,6 @@ class Asker {
   bool affordable(const Desk& desk, const TeacherRequest& request) const;
   void collect(Desk& desk, std::chrono::milliseconds wait, std::vector<StoredReply>& fresh);
   void collect_all(std::chrono::milliseconds wait);
-  void count(const TeacherConfig& config, const TeacherReply& reply, bool stored);
 
   RunStore& store_;
   BudgetConfig budget_;
@@ -77,7 +82,6 @@ class Asker {
   std::uint64_t next_ticket_ = 0;
   std::size_t open_ = 0;
   bool budget_ended_ = false;
-  UsedReplies used_;
 };
 
 }  // namespace reflect

@@ -6,6 +6,7 @@
 
 #include "reflect/base/error.h"
 #include "reflect/base/white_space.h"
+#include "reflect/data/language.h"
 #include "reflect/tasks/checker.h"
 
 namespace reflect {
@@ -28,15 +29,20 @@ std::optional<std::string> filled(const TextTemplate& text, const RowFields& fie
 
 }  // namespace
 
-void check(const CheckStep& step, const Recipe& recipe, TraceRow& row) {
+Comparison comparison_of(const CheckStep& step, const Recipe& recipe, const TraceRow& row) {
   const RowFields fields(recipe, row);
-  const std::string gold(trimmed(fields.fill(step.against)));
-  if (gold.empty()) return row.reject("no_gold_answer");
-  const Checker checker = Checker::named(step.checker);
+  return {fields.list(step.field), std::string(trimmed(fields.fill(step.against)))};
+}
+
+void check(const CheckStep& step, const Recipe& recipe, const std::vector<TeacherReply>& replies,
+           TraceRow& row) {
+  const Comparison comparison = comparison_of(step, recipe, row);
+  if (comparison.gold.empty()) return row.reject("no_gold_answer");
+  const auto found = compare(step.checker, comparison, replies, row);
+  if (!found) return;
   std::vector<std::string> verdicts;
   std::string reason;
-  for (const std::string& answer : fields.list(step.field)) {
-    const Verdict verdict = checker.check(trimmed(answer), gold);
+  for (const Verdict& verdict : *found) {
     verdicts.emplace_back(verdict.right ? "right" : "wrong");
     if (!verdict.right && reason.empty()) reason = verdict.reason;
   }
@@ -111,8 +117,18 @@ void require(const RequireStep& step, const Recipe& recipe, TraceRow& row) {
     return row.reject("too_short", fmt::format("{}, {} has {}", says(), step.of, other));
   }
   if (step.max_length != 0 && length > static_cast<std::size_t>(step.max_length)) {
-    row.reject("too_long", says());
+    return row.reject("too_long", says());
   }
+  if (step.language.empty()) return;
+  const auto language = language_of(fields.text(step.field));
+  if (language && std::ranges::find(step.language, *language) == step.language.end()) {
+    row.reject("other_language", fmt::format("{} is in {}", step.field, *language));
+  }
+}
+
+void mark_distinct(const DistinctStep& step, std::size_t number, const Recipe& recipe,
+                   TraceRow& row) {
+  row.distinct[number] = RowFields(recipe, row).text(step.field);
 }
 
 std::vector<TraceRow> assemble(const AssembleStep& step, const Recipe& recipe,

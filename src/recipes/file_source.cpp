@@ -151,8 +151,22 @@ std::optional<SourceTask> ShardSource::next() {
   return std::nullopt;
 }
 
+std::optional<std::string_view> FileSource::next_line() {
+  const auto line = lines_.next();
+  if (!line) return line;
+  constexpr std::uint64_t kOdd = 0x9E3779B97F4A7C15;
+  mark_ = {mark_.items + 1, (mark_.hash ^ content_hash64(*line)) * kOdd};
+  return line;
+}
+
+bool FileSource::skip_to(const SourceMark& mark) {
+  while (mark_.items < mark.items && next_line()) {
+  }
+  return mark_ == mark;
+}
+
 std::optional<SourceTask> FileSource::next() {
-  while (const auto line = lines_.next()) {
+  while (const auto line = next_line()) {
     if (line->find_first_not_of(" \t\r") == line->npos) continue;
     const std::string where = fmt::format("{}:{}", lines_.path(), lines_.line_number());
     SourceTask task;

@@ -21,7 +21,7 @@ void sort_out(const DrawStep& step, TraceRow& row) {
   const Solution& solution = row.solution;
   const Record& problem = row.task->problem;
   if (!problem.answer) return row.reject("no_gold_answer");
-  const bool right = Checker::named("auto").check(solution.output, *problem.answer).right;
+  const bool right = Checker::named(step.checker).check(solution.output, *problem.answer).right;
   if (solution.marked_right && *solution.marked_right != right) {
     return row.reject("verdict_disagrees",
                       "the file says " + std::string(right ? "wrong" : "right"));
@@ -39,14 +39,43 @@ const Asking* asking_of(const RecipeStep& step) {
   }
   if (const auto* each = std::get_if<AskStep>(&step.settings)) return &each->asking;
   if (const auto* each = std::get_if<JudgeStep>(&step.settings)) return &each->asking;
+  if (const auto* each = std::get_if<CheckStep>(&step.settings)) {
+    return each->checker == kJudge ? &each->asking : nullptr;
+  }
+  if (const auto* each = std::get_if<VerifyStep>(&step.settings)) {
+    return each->checker == kJudge ? &each->asking : nullptr;
+  }
   return nullptr;
 }
 
 // Recorded solutions can be drawn too, and an optional question is passed over.
 bool needs_model(const RecipeStep& step) {
   const auto* ask = std::get_if<AskStep>(&step.settings);
-  return std::holds_alternative<JudgeStep>(step.settings) || (ask != nullptr && !ask->optional);
+  return !std::holds_alternative<DrawStep>(step.settings) && (ask == nullptr || !ask->optional);
 }
+
+struct Questions {
+  AskingRow at;
+  std::vector<TeacherRequest> operator()(const AskStep& step) const {
+    return requests_of(step, at);
+  }
+  std::vector<TeacherRequest> operator()(const JudgeStep& step) const {
+    return requests_of(step, at);
+  }
+  std::vector<TeacherRequest> operator()(const DrawStep& step) const {
+    return requests_of(step, at);
+  }
+  std::vector<TeacherRequest> operator()(const CheckStep& step) const {
+    return judge_requests(step.asking, at, comparison_of(step, at.recipe, at.row));
+  }
+  std::vector<TeacherRequest> operator()(const VerifyStep& step) const {
+    return judge_requests(step.asking, at, comparison_of(step, at.row));
+  }
+  template <class Step>
+  std::vector<TeacherRequest> operator()(const Step&) const {
+    return {};
+  }
+};
 
 }  // namespace
 
@@ -152,9 +181,7 @@ std::vector<TeacherRequest> Pipeline::requests_at(RowRun& run) const {
   const RecipeStep& step = recipe_.steps[run.step];
   const TeacherConfig& teacher = teachers_.configs()[run.teacher];
   const AskingRow at{recipe_, run.step, teacher.sampling, teacher.samples, seed_, run.row};
-  if (const auto* each = std::get_if<AskStep>(&step.settings)) return requests_of(*each, at);
-  if (const auto* each = std::get_if<JudgeStep>(&step.settings)) return requests_of(*each, at);
-  return requests_of(std::get<DrawStep>(step.settings), at);
+  return requests_of_step(step, at);
 }
 
 // The rows that a row becomes at a step that makes several.
@@ -191,6 +218,10 @@ std::vector<TraceRow> Pipeline::draw(const DrawStep& step, const RowRun& run) co
   return rows;
 }
 
+std::vector<TeacherRequest> requests_of_step(const RecipeStep& step, AskingRow at) {
+  return std::visit(Questions{at}, step.settings);
+}
+
 void Pipeline::apply(const RecipeStep& step, RowRun& run) {
   struct Applier {
     Pipeline& pipeline;
@@ -212,18 +243,21 @@ void Pipeline::apply(const RecipeStep& step, RowRun& run) {
     }
     void operator()(const ParseStep& each) const { parse_reply(each, row); }
     void operator()(const WriteStep&) const { pipeline.write(row); }
-    void operator()(const VerifyStep& each) const { verify(each, row); }
+    void operator()(const VerifyStep& each) const { verify(each, replies(), row); }
     void operator()(const AskStep& each) const {
       if (!run.requests.empty()) take_replies(each, replies(), row);
     }
     void operator()(const JudgeStep& each) const { take_replies(each, replies(), row); }
-    void operator()(const CheckStep& each) const { check(each, recipe(), row); }
+    void operator()(const CheckStep& each) const { check(each, recipe(), replies(), row); }
     void operator()(const VoteStep& each) const { vote(each, recipe(), row); }
     void operator()(const ChooseStep& each) const { choose(each, recipe(), row); }
     void operator()(const PickStep& each) const {
       pick(each, recipe(), row, pipeline.random_for(row, "pick " + each.into));
     }
     void operator()(const RequireStep& each) const { require(each, recipe(), row); }
+    void operator()(const DistinctStep& each) const {
+      mark_distinct(each, run.step, recipe(), row);
+    }
     void operator()(const LoopStep& each) const { pipeline.end_round(each, run); }
   };
   std::visit(Applier{*this, run, run.row}, step.settings);

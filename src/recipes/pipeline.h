@@ -7,6 +7,7 @@
 #include <optional>
 #include <vector>
 
+#include "recipes/ask.h"
 #include "recipes/inject.h"
 #include "recipes/task.h"
 #include "recipes/teacher_table.h"
@@ -25,6 +26,9 @@ struct RowRun {
   std::vector<std::optional<TeacherReply>> replies;  // in the requests' order
   std::size_t missing = 0;                           // replies that are still to come
 };
+
+// The requests of a row at a step whose model is asked.
+std::vector<TeacherRequest> requests_of_step(const RecipeStep& step, AskingRow at);
 
 // The rows of one problem in their order.
 using RowRuns = std::list<RowRun>;
@@ -52,6 +56,8 @@ class Pipeline {
   std::vector<TraceRow> run(std::shared_ptr<const SourceTask> task);
 
   const RedrawCounts& redrawn() const { return redrawn_; }
+  // Whether mistakes are drawn, so that redrawn() counts.
+  bool draws_mistakes() const { return inject_.has_value(); }
 
  private:
   bool ask(RowRun& run);

@@ -29,23 +29,6 @@ TraceRow row_to_show(const Recipe& recipe, SourceTask task) {
   return row;
 }
 
-struct Questions {
-  AskingRow at;
-  std::vector<TeacherRequest> operator()(const AskStep& step) const {
-    return requests_of(step, at);
-  }
-  std::vector<TeacherRequest> operator()(const JudgeStep& step) const {
-    return requests_of(step, at);
-  }
-  std::vector<TeacherRequest> operator()(const DrawStep& step) const {
-    return requests_of(step, at);
-  }
-  template <class Step>
-  std::vector<TeacherRequest> operator()(const Step&) const {
-    return {};
-  }
-};
-
 void print(const TeacherRequest& request) {
   for (const Message& message : request.messages) {
     fmt::print("[{}]\n{}\n", message.role, message.content);
@@ -95,9 +78,8 @@ ExitCode show_prompts(const SynthesizeConfig& config, const Recipe& recipe,
       if (!teacher) continue;
       const TeacherConfig& asked = teachers.configs()[*teacher];
       const auto requests =
-          std::visit(Questions{{recipe, i, asked.sampling, asked.samples,
-                                static_cast<std::uint64_t>(config.runtime.seed), row}},
-                     step.settings);
+          requests_of_step(step, {recipe, i, asked.sampling, asked.samples,
+                                  static_cast<std::uint64_t>(config.runtime.seed), row});
       if (requests.empty()) continue;
       fmt::print("--- {} ({}): {} of {}\n", step.kind(), step.place,
                  requests.size() == 1 ? "1 request" : fmt::format("{} requests", requests.size()),

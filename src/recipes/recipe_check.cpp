@@ -3,12 +3,14 @@
 #include <algorithm>
 #include <optional>
 
+#include "recipes/compare_answers.h"
 #include "recipes/corruption.h"
 #include "recipes/fields.h"
 #include "recipes/inject.h"
 #include "recipes/mend.h"
 #include "reflect/base/config.h"
 #include "reflect/base/error.h"
+#include "reflect/data/language.h"
 
 namespace reflect {
 namespace {
@@ -111,6 +113,14 @@ std::optional<std::string> problem_with(const JudgeStep& step) {
   return problem_with(step.asking);
 }
 
+// A question is only asked where the checker is a model.
+std::optional<std::string> problem_with_judge(const Asking& asking, const std::string& checker) {
+  if (checker != kJudge && !(asking.prompt.empty() && asking.teacher.empty())) {
+    return fmt::format("teacher and prompt are for the checker judge, not for {}", checker);
+  }
+  return problem_with(asking);
+}
+
 std::optional<std::string> problem_with(const VoteStep& step) {
   if (step.field.empty()) return "field is missing: the list of answers";
   if (step.at_least < 0 || step.at_least > 1) {
@@ -130,8 +140,14 @@ std::optional<std::string> problem_with(const PickStep& step) {
 }
 
 std::optional<std::string> problem_with(const RequireStep& step) {
-  const bool bounds = step.min_length > 0 || step.max_length > 0 || step.at_least > 0;
-  if (bounds && step.field.empty()) return "field is missing: whose length is bounded";
+  const bool bounds =
+      step.min_length > 0 || step.max_length > 0 || step.at_least > 0 || !step.language.empty();
+  if (bounds && step.field.empty()) return "field is missing: whose length or language is bounded";
+  for (const std::string& language : step.language) {
+    if (std::ranges::find(language_codes(), language) != language_codes().end()) continue;
+    return fmt::format("language: \"{}\" is not known; known: {}", language,
+                       fmt::join(language_codes(), ", "));
+  }
   if (!bounds && step.that.field.empty())
     return "nothing is required: give that, or field and bounds";
   if (step.at_least > 0 && step.of.empty()) return "of is missing: what at_least compares with";
@@ -149,6 +165,25 @@ std::optional<std::string> problem_with(const AssembleStep& step) {
   }
   for (const AssembledTexts& row : step.rows) {
     if (row.response.empty() || row.variant.empty()) return "each row needs variant and response";
+  }
+  return std::nullopt;
+}
+
+std::optional<std::string> problem_with(const CheckStep& step) {
+  return problem_with_judge(step.asking, step.checker);
+}
+
+std::optional<std::string> problem_with(const VerifyStep& step) {
+  return problem_with_judge(step.asking, step.checker);
+}
+
+std::optional<std::string> problem_with(const DistinctStep& step) {
+  if (step.field.empty()) return "field is missing: the text that is compared";
+  if (!(step.similarity > 0 && step.similarity <= 1)) {
+    return fmt::format("similarity {} is not above 0 and at most 1", step.similarity);
+  }
+  if (step.shingle_words < 1) {
+    return fmt::format("shingle_words {} is not 1 or more", step.shingle_words);
   }
   return std::nullopt;
 }
@@ -197,6 +232,7 @@ struct FieldsRead {
   Names operator()(const ChooseStep& step) const { return {step.from, step.by}; }
   Names operator()(const PickStep& step) const { return {step.from}; }
   Names operator()(const RequireStep& step) const { return {step.that.field, step.field, step.of}; }
+  Names operator()(const DistinctStep& step) const { return {step.field}; }
   Names operator()(const LoopStep& step) const { return {step.until.field}; }
   Names operator()(const AssembleStep& step) const { return step.lineage; }
   Names operator()(const LocateStep& step) const {
@@ -213,6 +249,10 @@ struct FieldsRead {
 Names own_fields(const RecipeStep& step) {
   if (std::holds_alternative<AskStep>(step.settings)) return {"item", "number"};
   if (std::holds_alternative<JudgeStep>(step.settings)) return {"rubric"};
+  if (std::holds_alternative<CheckStep>(step.settings) ||
+      std::holds_alternative<VerifyStep>(step.settings)) {
+    return {"item", "against"};
+  }
   return {};
 }
 

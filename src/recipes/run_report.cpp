@@ -1,6 +1,7 @@
 #include "recipes/run_report.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "reflect/base/error.h"
 
@@ -99,6 +100,18 @@ Json json_of(const RunCounts& counts, const RedrawCounts& redrawn) {
           {"mistakes", counts.kinds},    {"drawn_again", named(redrawn)}};
 }
 
+RunCounts read_counts(const Json& json) {
+  RunCounts counts;
+  json.at("problems").get_to(counts.problems);
+  json.at("rows").get_to(counts.rows);
+  json.at("accepted").get_to(counts.accepted);
+  json.at("rejected").get_to(counts.rejected);
+  json.at("not_used").get_to(counts.not_used);
+  json.at("proofs").get_to(counts.proofs);
+  json.at("mistakes").get_to(counts.kinds);
+  return counts;
+}
+
 std::string table_of(const UsedReplies& used, const Counts& oddities) {
   std::string text = line_of(0, "replies", used.replies) + section("by end", used.finishes) +
                      section("out of the ordinary", oddities) +
@@ -108,13 +121,14 @@ std::string table_of(const UsedReplies& used, const Counts& oddities) {
   return text;
 }
 
-// The same for a run that was interrupted and went on as for one that was not.
+// The same for a run that was interrupted and went on as for one that was not: sums of the same
+// costs in another order agree to a billionth.
 Json json_of(const UsedReplies& used) {
   return {{"replies", used.replies},
           {"finishes", used.finishes},
           {"prompt_tokens", used.prompt_tokens},
           {"completion_tokens", used.completion_tokens},
-          {"usd", used.usd}};
+          {"usd", std::round(used.usd * 1e9) / 1e9}};
 }
 
 }  // namespace reflect

@@ -30,6 +30,8 @@ std::string proof_of(const TraceRow& row);
 
 std::string table_of(const RunCounts& counts, const RedrawCounts& redrawn);
 Json json_of(const RunCounts& counts, const RedrawCounts& redrawn);
+// The counts that json_of has written; throws Json::exception for anything else.
+RunCounts read_counts(const Json& json);
 std::string table_of(const UsedReplies& used, const std::map<std::string, std::int64_t>& oddities);
 Json json_of(const UsedReplies& used);
 

@@ -23,6 +23,14 @@ constexpr const char* kSchema =
     "CREATE INDEX verdicts_of_problem ON verdicts(problem, place);"
     "PRAGMA user_version = 1;";
 
+// Sums over all replies, kept so that no start has to read them all, and the checkpoint. A store
+// that was made before these were kept gets them when it is opened.
+constexpr const char* kFurther =
+    "CREATE TABLE IF NOT EXISTS totals("
+    "  id INTEGER PRIMARY KEY, replies INTEGER, attempts INTEGER, prompt_tokens INTEGER,"
+    "  completion_tokens INTEGER, usd REAL);"
+    "CREATE TABLE IF NOT EXISTS checkpoint(id INTEGER PRIMARY KEY, state TEXT);";
+
 std::string_view name_of(Fate fate) {
   switch (fate) {
     case Fate::kAccepted:
@@ -121,6 +129,7 @@ RunStore::RunStore(const std::string& path) : path_(path) {
   const std::int64_t found = version.integer(0);
   version.done();
   if (found == 0) execute(kSchema);
+  if (found == 0 || found == kVersion) execute(kFurther);
   execute("COMMIT");
   if (found != 0 && found != kVersion) {
     fail(kOp, "{} has version {}, this program writes {}; give another --output", path_, found,
@@ -167,11 +176,45 @@ void RunStore::fail_with(const char* doing) const {
 }
 
 void RunStore::read_totals() {
+  totals_of_ = std::make_unique<Statement>(
+      *this,
+      "INSERT OR REPLACE INTO totals(id, replies, attempts, prompt_tokens, completion_tokens, usd)"
+      " VALUES(1, ?, ?, ?, ?, ?)");
+  const auto read = [this](Statement& sums) {
+    const bool found = sums.step();
+    if (found) {
+      totals_ = {sums.integer(0), sums.integer(1), sums.integer(2), sums.integer(3), sums.real(4)};
+    }
+    sums.done();
+    return found;
+  };
+  Statement kept(*this,
+                 "SELECT replies, attempts, prompt_tokens, completion_tokens, usd FROM totals");
+  if (read(kept)) return;
   Statement sums(*this,
                  "SELECT COUNT(*), SUM(attempts), SUM(prompt_tokens), SUM(completion_tokens),"
                  " SUM(usd) FROM replies");
-  sums.step();
-  totals_ = {sums.integer(0), sums.integer(1), sums.integer(2), sums.integer(3), sums.real(4)};
+  read(sums);
+  write_totals();
+}
+
+void RunStore::write_totals() {
+  totals_of_->bind(totals_.replies).bind(totals_.attempts).bind(totals_.prompt_tokens);
+  totals_of_->bind(totals_.completion_tokens).bind(totals_.usd);
+  totals_of_->run();
+}
+
+std::string RunStore::checkpoint() {
+  Statement state(*this, "SELECT state FROM checkpoint");
+  std::string text = state.step() ? state.text(0) : "";
+  state.done();
+  return text;
+}
+
+void RunStore::set_checkpoint(const std::string& text) {
+  Statement state(*this, "INSERT OR REPLACE INTO checkpoint(id, state) VALUES(1, ?)");
+  state.bind(text);
+  state.run();
 }
 
 std::optional<TeacherReply> RunStore::find(const std::string& key) {
@@ -208,6 +251,7 @@ void RunStore::add(const std::vector<StoredReply>& replies) {
     totals_.completion_tokens += reply.completion_tokens;
     totals_.usd += stored.usd;
   }
+  write_totals();
   execute("COMMIT");
 }
 

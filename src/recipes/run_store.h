@@ -59,19 +59,23 @@ class RunStore {
   // problems are replaced.
   void add_verdicts(const std::vector<TraceRow>& rows);
   const StoreTotals& totals() const { return totals_; }
+  // One text that says how far the run has come; empty where there is none.
+  std::string checkpoint();
+  void set_checkpoint(const std::string& text);
 
  private:
   class Statement;
   void execute(const char* sql);
   [[noreturn]] void fail_with(const char* doing) const;
   void read_totals();
+  void write_totals();
 
   std::string path_;
   struct Close {
     void operator()(sqlite3* db) const;
   };
   std::unique_ptr<sqlite3, Close> db_;  // outlives the statements
-  std::unique_ptr<Statement> find_, add_, forget_, verdict_;
+  std::unique_ptr<Statement> find_, add_, forget_, verdict_, totals_of_;
   StoreTotals totals_;
 };
 

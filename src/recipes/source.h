@@ -3,18 +3,30 @@
 
 #include <memory>
 #include <optional>
-#include <set>
 #include <string>
+#include <unordered_set>
 
 #include "recipes/task.h"
 #include "reflect/recipes/synthesize.h"
 
 namespace reflect {
 
+// How much of a source was read, and a hash of it.
+struct SourceMark {
+  std::uint64_t items = 0;
+  std::uint64_t hash = 0;
+  friend bool operator==(const SourceMark&, const SourceMark&) = default;
+};
+
 class TaskSource {
  public:
   virtual ~TaskSource() = default;
   virtual std::optional<SourceTask> next() = 0;
+  // Behind the problem that was read last.
+  virtual SourceMark mark() const = 0;
+  // Reads over what stands before the mark, much faster than next() does; of a source that was not
+  // read yet. False where something else stands there: the source is not to be used then.
+  virtual bool skip_to(const SourceMark& mark) = 0;
 };
 
 // Generated problems with their programs. A problem that came before is refused.
@@ -23,12 +35,14 @@ class ProceduralSource : public TaskSource {
   // `count` problems.
   ProceduralSource(const ProceduralConfig& config, std::uint64_t seed, std::int64_t count);
   std::optional<SourceTask> next() override;
+  SourceMark mark() const override { return {place_, 0}; }
+  bool skip_to(const SourceMark& mark) override;
 
  private:
   ProblemGenerator generator_;
   std::size_t count_;
   std::size_t place_ = 0;
-  std::set<std::string> seen_;
+  std::unordered_set<std::uint64_t> seen_;  // hashes of prompts
 };
 
 // Problems of a JSON Lines file with the solutions recorded there. A malformed row is refused, and
@@ -37,10 +51,15 @@ class FileSource : public TaskSource {
  public:
   FileSource(const std::string& path, const SplitConfig& split) : lines_(path), split_(split) {}
   std::optional<SourceTask> next() override;
+  SourceMark mark() const override { return mark_; }
+  bool skip_to(const SourceMark& mark) override;
 
  private:
+  std::optional<std::string_view> next_line();
+
   LineReader lines_;
   SplitConfig split_;
+  SourceMark mark_;  // lines
 };
 
 // The problems of one part of a source, by a hash of their text: equal problems are in one part,
@@ -50,6 +69,8 @@ class ShardSource : public TaskSource {
   ShardSource(std::unique_ptr<TaskSource> source, const ShardConfig& shard)
       : source_(std::move(source)), shard_(shard) {}
   std::optional<SourceTask> next() override;
+  SourceMark mark() const override { return source_->mark(); }
+  bool skip_to(const SourceMark& mark) override { return source_->skip_to(mark); }
 
  private:
   std::unique_ptr<TaskSource> source_;

@@ -3,6 +3,7 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <cstdio>
 
@@ -31,11 +32,21 @@ TraceRow refused_row(std::shared_ptr<const SourceTask> task) {
   return row;
 }
 
+// Between two checkpoints lie at least so many finished problems and so much time. Where a teacher
+// answers in groups a run stops starting problems now and then until all are finished: only from
+// there can it go on with the same groups.
+constexpr std::int64_t kProblemsOfCheckpoint = 20;
+constexpr std::chrono::milliseconds kTimeOfCheckpoint{500};
+constexpr std::int64_t kProblemsOfDrain = 8192;
+
+std::string run_folder(const std::string& output) {
+  return path_beside(output, ".run");
+}
+
 std::string store_path(const std::string& output) {
   if (output.empty() || output == "-") return ":memory:";
-  const std::string folder = path_beside(output, ".run");
-  make_folder(folder);
-  return folder + "/replies.sqlite";
+  make_folder(run_folder(output));
+  return run_folder(output) + "/replies.sqlite";
 }
 
 }  // namespace
@@ -46,18 +57,80 @@ Synthesis::Synthesis(const SynthesizeConfig& config, const Recipe& recipe,
       recipe_(recipe),
       pipeline_(recipe, static_cast<std::uint64_t>(config.runtime.seed), teachers),
       clean_share_(clean_share(recipe)),
+      distinct_(recipe),
       progress_("traces", "traces", config.accept, config.runtime.quiet) {
   if (!pipeline_.asks()) return;
   store_.emplace(store_path(config.output));
   asker_.emplace(teachers, config.runtime, *store_, config.budget);
+  const bool has_folder = !config.output.empty() && config.output != "-";
+  resumable_ =
+      has_folder && config.input != "-" && !distinct_.used() && !pipeline_.draws_mistakes();
+  in_groups_ = std::ranges::any_of(teachers.configs(),
+                                   [](const TeacherConfig& each) { return each.kind == "local"; });
   if (store_->totals().replies != 0) {
     spdlog::info("{} replies of earlier runs are in the run store", store_->totals().replies);
   }
 }
 
-ExitCode Synthesis::run(TaskSource& source) {
-  output_.emplace(config_.output, RunLineage(recipe_, config_));
-  return go_on(source, 0) ? conclude() : ExitCode::kIncomplete;
+ExitCode Synthesis::run(const std::function<std::unique_ptr<TaskSource>()>& open) {
+  const RunLineage lineage(recipe_, config_);
+  std::unique_ptr<TaskSource> source = resumable_ ? restored(open) : nullptr;
+  if (!source) {
+    source = open();
+    if (resumable_) {
+      store_->set_checkpoint("");  // before what it speaks of is cut off
+      output_.emplace(config_.output, lineage, run_folder(config_.output), OutputMark());
+    } else {
+      output_.emplace(config_.output, lineage);
+    }
+  }
+  return go_on(*source, 0) ? conclude() : ExitCode::kIncomplete;
+}
+
+// The source behind what an earlier run has finished, whose state is taken over; nothing where
+// there is no checkpoint of this command and this input.
+std::unique_ptr<TaskSource> Synthesis::restored(
+    const std::function<std::unique_ptr<TaskSource>()>& open) {
+  checkpoint_.command = command_hash(config_, recipe_, asker_->identities());
+  const std::optional<RunCheckpoint> found = read_checkpoint(store_->checkpoint());
+  if (!found || found->command != checkpoint_.command) return nullptr;
+  if (config_.accept != 0 && found->counts.accepted >= config_.accept) return nullptr;
+  std::unique_ptr<TaskSource> source = open();
+  if (!source->skip_to(found->source) || !go_on_from(*found)) return nullptr;
+  return source;
+}
+
+bool Synthesis::go_on_from(const RunCheckpoint& checkpoint) {
+  try {
+    output_.emplace(config_.output, RunLineage(recipe_, config_), run_folder(config_.output),
+                    checkpoint.output);
+  } catch (const Error& error) {
+    spdlog::warn("{}; the run starts from its stored replies", error.what());
+    return false;
+  }
+  checkpoint_ = checkpoint;
+  started_ = checkpoint.counts.problems;
+  clean_ = checkpoint.clean;
+  counts_ = checkpoint.counts;
+  used_ = checkpoint.used;
+  spdlog::info("{} problems are finished; the run goes on behind them", counts_.problems);
+  return true;
+}
+
+// Rows that still lack a reply are asked for again by the next run: no checkpoint is behind them.
+void Synthesis::save_checkpoint() {
+  const bool possible = resumable_ && output_ && not_answered_ == 0 && !enough();
+  if (!possible || finished_since_ < kProblemsOfCheckpoint) return;
+  const auto now = std::chrono::steady_clock::now();
+  const bool wanted = in_groups_ ? tasks_.empty() && started_ % kProblemsOfDrain == 0
+                                 : now - last_checkpoint_ >= kTimeOfCheckpoint;
+  if (!wanted) return;
+  finished_since_ = 0;
+  last_checkpoint_ = now;
+  checkpoint_.output = output_->sync();
+  checkpoint_.clean = clean_;
+  checkpoint_.counts = counts_;
+  store_->set_checkpoint(text_of(checkpoint_));
 }
 
 void Synthesis::pilot(TaskSource& source, std::int64_t problems) {
@@ -105,6 +178,7 @@ std::size_t Synthesis::window() const {
 
 void Synthesis::start_tasks(TaskSource& source, std::int64_t problems) {
   while (!source_ended_ && tasks_.size() < window()) {
+    if (in_groups_ && started_ % kProblemsOfDrain == 0 && !tasks_.empty()) return;
     std::optional<SourceTask> task;
     if (problems == 0 || started_ < problems) task = source.next();
     if (!task) {
@@ -114,6 +188,7 @@ void Synthesis::start_tasks(TaskSource& source, std::int64_t problems) {
     ++started_;
     OpenTask& open = tasks_.emplace_back();
     open.number = first_task_ + tasks_.size() - 1;
+    open.mark = source.mark();
     open.task = std::make_shared<const SourceTask>(std::move(*task));
     if (open.task->refused.empty()) {
       start_attempt(open);
@@ -146,9 +221,11 @@ void Synthesis::take_on(OpenTask& task, RowRuns::iterator row) {
 void Synthesis::deliver(std::vector<Answer> answers) {
   for (Answer& answer : answers) {
     RowRun& run = *answer.row;
+    OpenTask& task = tasks_.at(run.task - first_task_);
+    task.used.add(answer);
+    used_.add(answer);
     run.replies[answer.index] = std::move(answer.reply);
     if (--run.missing != 0) continue;
-    OpenTask& task = tasks_.at(run.task - first_task_);
     --task.waiting;
     const auto row = std::ranges::find(task.rows, &run, [](const RowRun& each) { return &each; });
     take_on(task, row);
@@ -184,10 +261,15 @@ void Synthesis::finish_tasks() {
       finish(row);
       finished.push_back(std::move(row));
     }
+    checkpoint_.source = task.mark;
+    checkpoint_.used.add(task.used);
+    ++finished_since_;
     tasks_.pop_front();
     ++first_task_;
   }
-  if (store_) store_->add_verdicts(finished);
+  if (!store_) return;
+  store_->add_verdicts(finished);
+  save_checkpoint();
 }
 
 void Synthesis::finish(TraceRow& row) {
@@ -195,6 +277,7 @@ void Synthesis::finish(TraceRow& row) {
   if (row.fate == Fate::kAccepted && row.right_at_once && !clean_wanted()) {
     row.end(Fate::kNotUsed, "enough_clean_rows");
   }
+  distinct_.judge(row);
   if (output_) output_->write(row);
   if (row.fate == Fate::kAccepted && row.right_at_once) ++clean_;
   if (row.reason == kNotAnswered || row.reason == kBudget) ++not_answered_;
@@ -209,7 +292,7 @@ bool Synthesis::clean_wanted() const {
 
 std::string Synthesis::progress_text() const {
   if (!asker_) return "";
-  const UsedReplies& used = asker_->used();
+  const UsedReplies& used = used_;
   std::string text =
       fmt::format("{} rejected, {} open, {} tokens", counts_.rows - counts_.accepted,
                   asker_->open_questions(), used.prompt_tokens + used.completion_tokens);
@@ -219,11 +302,13 @@ std::string Synthesis::progress_text() const {
 ExitCode Synthesis::conclude() {
   counts_.check_sum();
   progress_.finish();
-  output_->commit(manifest());
+  const bool budget_ended = asker_ && asker_->budget_ended();
+  const bool final = enough() || (not_answered_ == 0 && !budget_ended);
+  output_->commit(manifest(), final);
+  if (resumable_ && final) store_->set_checkpoint("");
   fmt::print(config_.output == "-" ? stderr : stdout, "{}{}",
              table_of(counts_, pipeline_.redrawn()),
-             asker_ ? table_of(asker_->used(), asker_->oddities()) : "");
-  const bool budget_ended = asker_ && asker_->budget_ended();
+             asker_ ? table_of(used_, asker_->oddities()) : "");
   if (enough() || (config_.accept == 0 && not_answered_ == 0 && !budget_ended)) {
     return ExitCode::kDone;
   }
@@ -266,7 +351,7 @@ Json Synthesis::manifest() const {
     json["teachers"].push_back(std::move(settings));
   }
   json["counts"] = json_of(counts_, pipeline_.redrawn());
-  if (asker_) json["replies"] = json_of(asker_->used());
+  if (asker_) json["replies"] = json_of(used_);
   return json;
 }
 

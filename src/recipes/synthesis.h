@@ -2,12 +2,16 @@
 // asked, their rows written in the order of the source.
 #pragma once
 
+#include <chrono>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <vector>
 
 #include "recipes/asker.h"
+#include "recipes/checkpoint.h"
+#include "recipes/distinct.h"
 #include "recipes/pipeline.h"
 #include "recipes/run_report.h"
 #include "recipes/run_store.h"
@@ -24,17 +28,21 @@ class Synthesis {
 
   // Goes on until the input, the need for rows or the budget ends, and writes all files.
   // kIncomplete when a row that was asked for is missing, or a signal came (nothing is written).
-  ExitCode run(TaskSource& source);
+  // Where an earlier run of the command has left a checkpoint it starts there: `open` may be called
+  // twice.
+  ExitCode run(const std::function<std::unique_ptr<TaskSource>()>& open);
 
   // The first `problems` of the source, without writing rows.
   void pilot(TaskSource& source, std::int64_t problems);
   const RunCounts& counts() const { return counts_; }
-  UsedReplies used() const { return asker_ ? asker_->used() : UsedReplies(); }
+  const UsedReplies& used() const { return used_; }
 
  private:
   // A problem that has been started, and its rows.
   struct OpenTask {
     std::shared_ptr<const SourceTask> task;
+    SourceMark mark;  // behind it
+    UsedReplies used;
     std::uint64_t number = 0;  // in the run
     RowRuns rows;
     std::size_t waiting = 0;  // rows that wait for replies
@@ -57,6 +65,9 @@ class Synthesis {
   bool clean_wanted() const;
   std::string progress_text() const;
   ExitCode conclude();
+  std::unique_ptr<TaskSource> restored(const std::function<std::unique_ptr<TaskSource>()>& open);
+  bool go_on_from(const RunCheckpoint& checkpoint);
+  void save_checkpoint();
   Json manifest() const;
 
   const SynthesizeConfig& config_;
@@ -65,6 +76,7 @@ class Synthesis {
   double clean_share_;
   std::optional<RunStore> store_;
   std::optional<Asker> asker_;
+  DistinctRows distinct_;
   std::optional<TraceOutput> output_;
   Progress progress_;
   std::deque<OpenTask> tasks_;    // in the order of the source
@@ -74,6 +86,12 @@ class Synthesis {
   RunCounts counts_;
   std::int64_t clean_ = 0;
   std::int64_t not_answered_ = 0;
+  UsedReplies used_;
+  bool resumable_ = false;    // checkpoints are made
+  bool in_groups_ = false;    // what a teacher writes depends on what it is given together
+  RunCheckpoint checkpoint_;  // behind the problems that are finished; counts are filled in last
+  std::int64_t finished_since_ = 0;  // problems, the last checkpoint
+  std::chrono::steady_clock::time_point last_checkpoint_;
 };
 
 }  // namespace reflect

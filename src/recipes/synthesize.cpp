@@ -154,10 +154,11 @@ ExitCode synthesize(const SynthesizeConfig& config) {
   if (config.problems_only) return write_problems(config, *open_source(config));
   const Recipe recipe = recipe_for(config);
   const TeacherTable teachers = teachers_of(config);
-  const std::unique_ptr<TaskSource> source = open_source(config);
-  if (config.show_prompt != 0) return show_prompts(config, recipe, teachers, *source);
-  if (config.estimate) return estimate(config, recipe, teachers, *source);
-  return Synthesis(config, recipe, teachers).run(*source);
+  if (config.show_prompt != 0) {
+    return show_prompts(config, recipe, teachers, *open_source(config));
+  }
+  if (config.estimate) return estimate(config, recipe, teachers, *open_source(config));
+  return Synthesis(config, recipe, teachers).run([&] { return open_source(config); });
 }
 
 ShardConfig parse_shard(const std::string& text) {

@@ -69,7 +69,8 @@ struct TraceRow {
 
   std::map<std::string, std::vector<std::string>> fields;  // made by steps; a text is a list of one
   std::map<std::string, std::vector<Message>> conversations;
-  std::map<std::size_t, std::uint64_t> asked;  // requests so far, by step
+  std::map<std::size_t, std::uint64_t> asked;   // requests so far, by step
+  std::map<std::size_t, std::string> distinct;  // texts that no other row may repeat, by step
   std::optional<AssembledRow> assembled;
   Json lineage;  // null, or what steps add to it
 

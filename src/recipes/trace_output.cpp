@@ -1,8 +1,12 @@
 #include "recipes/trace_output.h"
 
-#include <filesystem>
-#include "recipes/run_report.h"
+#include <unistd.h>
 
+#include <cstring>
+#include <filesystem>
+
+#include "recipes/run_report.h"
+#include "reflect/base/error.h"
 #include "reflect/base/hash.h"
 
 namespace reflect {
@@ -87,9 +91,23 @@ std::string path_beside(const std::string& output, const std::string& ending) {
 
 namespace {
 
-std::optional<AtomicWriter> rejection_writer(const std::string& output) {
+constexpr std::string_view kIds = "/accepted.ids";
+
+std::optional<RowsFile> rejection_writer(const std::string& output) {
   if (output == "-") return std::nullopt;
-  return AtomicWriter(path_beside(output, ".rejected.jsonl"));
+  return RowsFile(path_beside(output, ".rejected.jsonl"));
+}
+
+void write_line(RowsFile& file, const Json& row) {
+  try {
+    file.write(row.dump() + "\n");
+  } catch (const Json::exception& error) {
+    fail("reflect-gen", "a row cannot be written: {}", error.what());
+  }
+}
+
+std::int64_t bytes_of_ids(std::int64_t rows) {
+  return rows * static_cast<std::int64_t>(sizeof(std::uint64_t));
 }
 
 }  // namespace
@@ -121,23 +139,48 @@ Record record_of(const TraceRow& row, const RunLineage& run) {
 TraceOutput::TraceOutput(const std::string& path, RunLineage run)
     : path_(path), run_(std::move(run)), accepted_(path), rejected_(rejection_writer(path)) {}
 
-void TraceOutput::write(TraceRow& row) {
-  if (row.fate == Fate::kRejected && rejected_) write_json_line(*rejected_, rejection_of(row));
-  if (row.fate != Fate::kAccepted) return;
-  const Record record = record_of(row, run_);
-  if (written_.insert(record.id).second) {
-    write_json_line(accepted_, json_of(record));
-  } else {
-    row.end(Fate::kNotUsed, "repeated_row");
+TraceOutput::TraceOutput(const std::string& path, RunLineage run, const std::string& folder,
+                         const OutputMark& mark)
+    : path_(path),
+      run_(std::move(run)),
+      accepted_(path, folder + "/accepted.part", mark.accepted),
+      rejected_(
+          RowsFile(path_beside(path, ".rejected.jsonl"), folder + "/rejected.part", mark.rejected)),
+      ids_(GrowingFile(folder + std::string(kIds), bytes_of_ids(mark.rows))) {
+  const MappedFile ids(ids_->path());
+  written_.reserve(static_cast<std::size_t>(2 * mark.rows));
+  for (std::size_t at = 0; at < ids.size(); at += sizeof(std::uint64_t)) {
+    std::uint64_t id = 0;
+    std::memcpy(&id, ids.data() + at, sizeof(id));
+    written_.insert(id);
   }
 }
 
-void TraceOutput::commit(Json manifest) {
+void TraceOutput::write(TraceRow& row) {
+  if (row.fate == Fate::kRejected && rejected_) write_line(*rejected_, rejection_of(row));
+  if (row.fate != Fate::kAccepted) return;
+  const Record record = record_of(row, run_);
+  const std::uint64_t id = content_hash64(record.id);
+  if (!written_.insert(id).second) return row.end(Fate::kNotUsed, "repeated_row");
+  write_line(accepted_, json_of(record));
+  if (ids_) ids_->write({reinterpret_cast<const char*>(&id), sizeof(id)});
+}
+
+OutputMark TraceOutput::sync() {
+  const std::int64_t ids = ids_->sync();
+  return {accepted_.sync(), rejected_->sync(), ids / bytes_of_ids(1)};
+}
+
+void TraceOutput::commit(const Json& manifest, bool final) {
   if (rejected_) {
     rejected_->commit();
     write_file_atomic(path_beside(path_, ".manifest.json"), manifest.dump(2) + "\n");
   }
   accepted_.commit();
+  if (!final || !ids_) return;
+  accepted_.discard();
+  rejected_->discard();
+  ::unlink(ids_->path().c_str());
 }
 
 }  // namespace reflect

@@ -2,10 +2,10 @@
 #pragma once
 
 #include <optional>
-#include <set>
+#include <unordered_set>
 
+#include "recipes/rows_file.h"
 #include "recipes/task.h"
-#include "reflect/base/file.h"
 #include "reflect/recipes/recipe.h"
 #include "reflect/recipes/synthesize.h"
 
@@ -27,23 +27,36 @@ Record record_of(const TraceRow& row, const RunLineage& run);
 // The same name with another ending: "a/traces.jsonl" and ".run" give "a/traces.run".
 std::string path_beside(const std::string& output, const std::string& ending);
 
+// What of the output is on the disk: bytes of accepted and rejected rows, and accepted rows.
+struct OutputMark {
+  std::int64_t accepted = 0, rejected = 0, rows = 0;
+};
+
 // The accepted rows; beside them the same name with .rejected.jsonl and .manifest.json, unless the
 // output is "-".
 class TraceOutput {
  public:
   TraceOutput(const std::string& path, RunLineage run);
+  // The same over several runs: until the end files grow in `folder`, from `mark` on. Error where
+  // less is there.
+  TraceOutput(const std::string& path, RunLineage run, const std::string& folder,
+              const OutputMark& mark);
 
   // Writes the row; an accepted one that was written before turns into one that is not used.
   void write(TraceRow& row);
-  void commit(Json manifest);
+  // Puts what was written on the disk, of files that grow.
+  OutputMark sync();
+  // `final`: no later run goes on from what has grown.
+  void commit(const Json& manifest, bool final);
   const RunLineage& run() const { return run_; }
 
  private:
   std::string path_;
   RunLineage run_;
-  AtomicWriter accepted_;
-  std::optional<AtomicWriter> rejected_;
-  std::set<std::string> written_;
+  RowsFile accepted_;
+  std::optional<RowsFile> rejected_;
+  std::optional<GrowingFile> ids_;  // of accepted rows: 8 bytes of a hash each
+  std::unordered_set<std::uint64_t> written_;
 };
 
 }  // namespace reflect

@@ -30,22 +30,46 @@ std::optional<std::string> recheck(const TraceRow& row) {
   return std::nullopt;
 }
 
+// Rejects a row without an answer, or whose spans are not what its tags say.
+bool has_form(TraceRow& row) {
+  if (!answer_of(row)) {
+    row.reject("no_gold_answer");
+  } else if (const auto reason = check_spans(row.response, row.spans)) {
+    row.reject("bad_spans", *reason);
+  }
+  return row.fate == Fate::kUnderWay;
+}
+
+// Why the steps are not what the spans claim.
+std::optional<std::string> false_claim(const TraceRow& row) {
+  const SourceTask& task = *row.task;
+  return task.program && !row.assembled
+             ? audit(*task.family, *task.program, row.response, row.spans)
+             : recheck(row);
+}
+
+Comparison output_and_answer(const TraceRow& row) {
+  return {{parse_trace(row.response).output}, *answer_of(row)};
+}
+
 }  // namespace
 
-void verify(const VerifyStep& step, TraceRow& row) {
-  const SourceTask& task = *row.task;
-  const std::optional<std::string>& answer = answer_of(row);
-  if (!answer) return row.reject("no_gold_answer");
-  if (const auto reason = check_spans(row.response, row.spans)) {
-    return row.reject("bad_spans", *reason);
+Comparison comparison_of(const VerifyStep&, const TraceRow& row) {
+  TraceRow copy = row;
+  return has_form(copy) && !false_claim(copy) ? output_and_answer(row) : Comparison();
+}
+
+void verify(const VerifyStep& step, const std::vector<TeacherReply>& replies, TraceRow& row) {
+  if (!has_form(row)) return;
+  const bool unasked = step.checker == kJudge && replies.empty();
+  if (!unasked) {
+    const auto verdicts = compare(step.checker, output_and_answer(row), replies, row);
+    if (!verdicts) return;
+    const Verdict& verdict = verdicts->front();
+    if (!verdict.right) return row.reject("wrong_output", verdict.reason);
   }
-  const std::string output = parse_trace(row.response).output;
-  const Verdict verdict = Checker::named(step.checker).check(output, *answer);
-  if (!verdict.right) return row.reject("wrong_output", verdict.reason);
-  const auto reason = task.program && !row.assembled
-                          ? audit(*task.family, *task.program, row.response, row.spans)
-                          : recheck(row);
-  if (reason) row.reject("not_as_claimed", *reason);
+  if (const auto reason = false_claim(row)) return row.reject("not_as_claimed", *reason);
+  if (unasked) row.reject("wrong_output", "empty");
 }
 
 }  // namespace reflect

@@ -13,36 +13,6 @@ using namespace reflect;
 
 namespace {
 
-const char* const kPens =
-    R"j({"prompt": "A pen costs 3 and paper 5. What do 4 pens and the paper cost?", "answer": "17"})j";
-
-Recipe recipe_of(const std::string& steps) {
-  const TempFolder folder;
-  write_file_atomic(folder / "mine.yaml", "teachers: [openai]\n" + steps);
-  return load_recipe(folder / "mine.yaml");
-}
-
-bool asks(const TeacherRequest& request, const std::string& part) {
-  return request.messages.back().content.find(part) != std::string::npos;
-}
-
-// Replies by a part of the prompt; the first that fits.
-Script script_of(std::vector<std::pair<std::string, std::string>> replies) {
-  return [replies = std::move(replies)](const TeacherRequest& request) {
-    for (const auto& [part, reply] : replies) {
-      if (asks(request, part)) return text_reply(reply);
-    }
-    FAIL("not expected: " << request.messages.back().content);
-    return TeacherReply();
-  };
-}
-
-TraceRow only_row(const std::string& steps, const Script& script) {
-  ScriptedRun run = run_scripted(recipe_of(steps), one_model(), kPens, script);
-  REQUIRE(run.rows.size() == 1);
-  return run.rows[0];
-}
-
 std::string part(const TraceRow& row, SpanType type) {
   for (const Span& span : row.spans) {
     if (span.type == type) return row.response.substr(span.begin, span.end - span.begin);

@@ -1,6 +1,7 @@
 // Runs one problem through a recipe with replies from a function in the place of models.
 #pragma once
 
+#include <catch2/catch.hpp>
 #include <functional>
 #include <memory>
 #include <string>
@@ -8,6 +9,7 @@
 
 #include "recipes/pipeline.h"
 #include "recipes/source.h"
+#include "temp_folder.h"
 
 namespace reflect {
 
@@ -53,6 +55,36 @@ inline TeacherTable one_model() {
   TeacherConfig config;
   config.kind = "openai";
   return TeacherTable({config});
+}
+
+inline const char* const kPens =
+    R"j({"prompt": "A pen costs 3 and paper 5. What do 4 pens and the paper cost?", "answer": "17"})j";
+
+inline Recipe recipe_of(const std::string& steps) {
+  const TempFolder folder;
+  write_file_atomic(folder / "mine.yaml", "teachers: [openai]\n" + steps);
+  return load_recipe(folder / "mine.yaml");
+}
+
+inline bool asks(const TeacherRequest& request, const std::string& part) {
+  return request.messages.back().content.find(part) != std::string::npos;
+}
+
+// Replies by a part of the prompt; the first that fits.
+inline Script script_of(std::vector<std::pair<std::string, std::string>> replies) {
+  return [replies = std::move(replies)](const TeacherRequest& request) {
+    for (const auto& [part, reply] : replies) {
+      if (asks(request, part)) return text_reply(reply);
+    }
+    FAIL("not expected: " << request.messages.back().content);
+    return TeacherReply();
+  };
+}
+
+inline TraceRow only_row(const std::string& steps, const Script& script) {
+  ScriptedRun run = run_scripted(recipe_of(steps), one_model(), kPens, script);
+  REQUIRE(run.rows.size() == 1);
+  return run.rows[0];
 }
 
 }  // namespace reflect

@@ -3,49 +3,14 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
 #include <string>
 #include <utility>
 #include <variant>
 #include <vector>
 
-#include "reflect/recipes/text_template.h"
+#include "reflect/recipes/asking.h"
 
 namespace reflect {
-
-// Variants of a text by what they are for; which variant a row gets is drawn by its key.
-using Wordings = std::map<std::string, std::vector<TextTemplate>>;
-
-// "FIELD is TEXT", "FIELD is not TEXT", "FIELD is missing", "FIELD is not missing". Of a field that
-// is a list every element must be TEXT. Compared without regard to case, and to white space and a
-// full stop around.
-struct Condition {
-  std::string field;  // empty: always holds
-  std::string text;   // "missing": there is none, or it is empty
-  bool negated = false;
-};
-
-// A request to a model: its texts, and sampling settings over the teacher's own.
-struct Asking {
-  std::string teacher;
-  TextTemplate system, prompt, begun;
-  double temperature = -1;
-  double top_p = 0;
-  std::int64_t max_new_tokens = 0;
-  std::vector<std::string> stop;
-
-  void visit(auto& v) {
-    v("teacher", teacher,
-      "Name of the teacher that is asked; empty: the run's only or unnamed one.");
-    v("system", system, "System message.");
-    v("prompt", prompt, "User message.");
-    v("begun", begun, "Start of the answer, which the model goes on with.");
-    v("temperature", temperature, "Temperature; -1: the teacher's setting.");
-    v("top_p", top_p, "Nucleus; 0: the teacher's setting.");
-    v("max_new_tokens", max_new_tokens, "Longest answer; 0: the teacher's setting.");
-    v("stop", stop, "Strings that end the answer; empty: the teacher's setting.");
-  }
-};
 
 // Takes solutions of the problem, recorded ones or such that a model is asked for; each goes on
 // alone.
@@ -55,6 +20,7 @@ struct DrawStep {
   std::string from = "teacher";
   std::int64_t samples = 0;
   std::string keep = "wrong";
+  std::string checker = "auto";
   double clean_fraction = 0;
 
   void visit(auto& v) {
@@ -64,6 +30,8 @@ struct DrawStep {
     v("samples", samples, "Solutions that a model is asked for; 0: the teacher's setting.");
     v("keep", keep, "Which solutions go on; unchecked: all, without a look at their answers.",
       {"wrong", "right", "any", "unchecked"});
+    v("checker", checker, "How a solution's answer is compared with the gold answer.",
+      checker_names());
     v("clean_fraction", clean_fraction,
       "With keep wrong: share of accepted rows that are right solutions as they came.");
   }
@@ -144,11 +112,14 @@ struct WriteStep {
 // Checks the finished trace against the problem, without regard to how it was made.
 struct VerifyStep {
   static constexpr std::string_view kKind = "verify";
+  Asking asking;  // of the judge
   std::string checker = "auto";
 
   void visit(auto& v) {
-    v("checker", checker, "How the output is compared with the gold answer; auto: by its form.",
-      {"auto", "number", "choice", "exact"});
+    asking.visit(v);
+    v("checker", checker,
+      "How the output is compared with the gold answer; auto: by its form; judge: a model says.",
+      checker_and_judge_names());
   }
 };
 
@@ -206,6 +177,7 @@ struct JudgeStep {
 // Compares a field with the gold answer.
 struct CheckStep {
   static constexpr std::string_view kKind = "check";
+  Asking asking;  // of the judge
   std::string field = "output";
   TextTemplate against = TextTemplate("{{answer}}");
   std::string checker = "auto";
@@ -213,10 +185,12 @@ struct CheckStep {
   std::string otherwise = "reject";
 
   void visit(auto& v) {
+    asking.visit(v);
     v("field", field, "What is checked; of a list each element.");
-    v("against", against, "The right answer.");
-    v("checker", checker, "How answers are compared; auto: by the right one's form.",
-      {"auto", "number", "choice", "exact"});
+    v("against", against, "The right answer; for unit_tests the tests.");
+    v("checker", checker,
+      "How answers are compared; auto: by the right one's form; judge: a model says.",
+      checker_and_judge_names());
     v("into", into, "Field that takes right or wrong, for each element.");
     v("otherwise", otherwise, "A row with a wrong answer: reject it, or let it go on.",
       {"reject", "keep"});
@@ -233,7 +207,8 @@ struct VoteStep {
 
   void visit(auto& v) {
     v("field", field, "List of answers.");
-    v("checker", checker, "When two answers are the same.", {"auto", "number", "choice", "exact"});
+    v("checker", checker, "When two answers are the same.",
+      {"auto", "number", "choice", "math", "exact"});
     v("at_least", at_least, "Share of all that must agree; else the row is rejected.");
     v("into", into, "Field that takes the answer as its first giver wrote it.");
   }
@@ -277,14 +252,33 @@ struct RequireStep {
   std::int64_t max_length = 0;
   double at_least = 0;
   std::string of;
+  std::vector<std::string> language;
 
   void visit(auto& v) {
     v("that", that, "Condition that must hold.");
-    v("field", field, "Field whose length is bounded.");
+    v("field", field, "Field whose length or language is bounded.");
     v("min_length", min_length, "Fewest bytes.");
     v("max_length", max_length, "Most bytes; 0: any.");
     v("at_least", at_least, "Shortest length as a share of the length of the field `of`.");
     v("of", of, "Field that `at_least` compares with.");
+    v("language", language,
+      "Languages that the field may be written in (en, de, ...); a text that does not tell "
+      "passes.");
+  }
+};
+
+// Rejects a row whose text is nearly that of an earlier accepted row. Which rows stay is decided in
+// the order of the input when rows are written, whatever the order in which replies arrive.
+struct DistinctStep {
+  static constexpr std::string_view kKind = "distinct";
+  std::string field = "response";
+  double similarity = 0.8;
+  std::int64_t shingle_words = 5;
+
+  void visit(auto& v) {
+    v("field", field, "Text that is compared.");
+    v("similarity", similarity, "Jaccard similarity of the sets of word n-grams to reject at.");
+    v("shingle_words", shingle_words, "Words of an n-gram.");
   }
 };
 
@@ -333,6 +327,6 @@ struct AssembleStep {
 
 using StepSettings = std::variant<DrawStep, CorruptStep, LocateStep, MendStep, ParseStep, WriteStep,
                                   VerifyStep, AskStep, JudgeStep, CheckStep, VoteStep, ChooseStep,
-                                  PickStep, RequireStep, LoopStep, AssembleStep>;
+                                  PickStep, RequireStep, DistinctStep, LoopStep, AssembleStep>;
 
 }  // namespace reflect

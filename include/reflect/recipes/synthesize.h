@@ -47,7 +47,7 @@ ShardConfig parse_shard(const std::string& text);
 // Settings of the recipe's steps; empty: as the recipe has them.
 struct RecipeOverrides {
   std::string q, form, kinds, notice_after, clean_fraction, unplaced, keep, checker;
-  std::string temperature, rounds, at_least;
+  std::string temperature, rounds, at_least, similarity;
   std::string system_prompt = "inherit";
 
   void visit(auto& v) {
@@ -58,10 +58,11 @@ struct RecipeOverrides {
     v("clean_fraction", clean_fraction, "Share of traces without a mistake (corrupt, draw).");
     v("unplaced", unplaced, "What to do with mistakes that have no place (locate, parse).");
     v("keep", keep, "Which solutions go on: wrong, right, any (draw).");
-    v("checker", checker, "How outputs are compared (verify).");
+    v("checker", checker, "How answers are compared (check, verify, vote, draw).");
     v("temperature", temperature, "Temperature of every question (ask, judge, draw).");
     v("rounds", rounds, "Most rounds (loop).");
     v("at_least", at_least, "Lowest mark, score or share (judge, vote, choose, require).");
+    v("similarity", similarity, "From which similarity on a row repeats another (distinct).");
     v("system_prompt", system_prompt,
       "System message of every row; \"inherit\": the recipe's, empty: none.");
   }

@@ -1,0 +1,166 @@
+// What a run leaves for the next one: the checkpoint, sources that are read over, files that grow.
+#include "recipes/checkpoint.h"
+
+#include <catch2/catch.hpp>
+
+#include "recipes/distinct.h"
+#include "reflect/base/error.h"
+#include "reflect/data/record.h"
+#include "temp_folder.h"
+
+using namespace reflect;
+
+namespace {
+
+std::string problems(int count) {
+  std::string lines;
+  for (int i = 0; i < count; ++i) {
+    lines +=
+        "{\"prompt\": \"What is " + std::to_string(i) + " + 0?\"}\n" + (i % 3 == 0 ? "\n" : "");
+  }
+  return lines;
+}
+
+}  // namespace
+
+TEST_CASE("a checkpoint is read as it was written, or not at all") {
+  RunCheckpoint checkpoint;
+  checkpoint.command = "abc";
+  checkpoint.source = {12345678901, ~std::uint64_t{0}};
+  checkpoint.output = {1234, 56, 7};
+  checkpoint.clean = 3;
+  checkpoint.counts.problems = 9;
+  checkpoint.counts.rows = 10;
+  checkpoint.counts.accepted = 7;
+  checkpoint.counts.rejected["check: wrong_answer"] = 2;
+  checkpoint.counts.not_used["repeated_row"] = 1;
+  checkpoint.counts.proofs["executed"] = 7;
+  checkpoint.counts.kinds["off_by_one (executed)"] = 8;
+  checkpoint.used.replies = 11;
+  checkpoint.used.stored = 4;
+  checkpoint.used.usd = 0.1 + 0.2;
+  checkpoint.used.finishes["end"] = 11;
+  const std::string text = text_of(checkpoint);
+  const auto read = read_checkpoint(text);
+  REQUIRE(read);
+  CHECK(text_of(*read) == text);
+  CHECK(read->source == checkpoint.source);
+  CHECK(read->counts.kinds == checkpoint.counts.kinds);
+  CHECK(read->used.finishes == checkpoint.used.finishes);
+  CHECK(read_checkpoint(text_of(RunCheckpoint())).has_value());
+
+  CHECK_FALSE(read_checkpoint("").has_value());
+  CHECK_FALSE(read_checkpoint(text.substr(0, text.size() / 2)).has_value());
+  Json further = Json::parse(text);
+  further["counts"]["of_another_program"] = 1;
+  CHECK_FALSE(read_checkpoint(further.dump()).has_value());
+}
+
+TEST_CASE("what shapes rows is part of a command's hash, how far it goes is not") {
+  const SynthesizeConfig config;
+  Recipe recipe;
+  recipe.hash = "r";
+  const std::string hash = command_hash(config, recipe, {"model"});
+  SynthesizeConfig other = config;
+  other.accept = 7;
+  other.budget.tokens = 9;
+  other.runtime.threads = 3;
+  other.teacher.endpoint.http.timeout = 3;
+  other.teacher.endpoint.url = "http://elsewhere/v1";
+  CHECK(command_hash(other, recipe, {"model"}) == hash);
+  other.runtime.seed = 9;
+  CHECK(command_hash(other, recipe, {"model"}) != hash);
+  other = config;
+  other.attempts = 2;
+  CHECK(command_hash(other, recipe, {"model"}) != hash);
+  other = config;
+  other.teacher.sampling.temperature = 0.123;
+  CHECK(command_hash(other, recipe, {"model"}) != hash);
+  CHECK(command_hash(config, recipe, {"another"}) != hash);
+  recipe.hash = "s";
+  CHECK(command_hash(config, recipe, {"model"}) != hash);
+}
+
+TEST_CASE("a source is read over to where it was, unless something else stands there") {
+  const TempFolder folder;
+  const std::string path = folder / "in.jsonl";
+  write_file_atomic(path, problems(20));
+  const auto open = [&] { return std::make_unique<FileSource>(path, SplitConfig()); };
+  const auto first = open();
+  for (int i = 0; i < 10; ++i) first->next();
+  const SourceMark mark = first->mark();
+  const auto expected = first->next();
+  const auto second = open();
+  REQUIRE(second->skip_to(mark));
+  const auto found = second->next();
+  CHECK(found->problem.id == expected->problem.id);
+  CHECK(found->place == expected->place);
+
+  write_file_atomic(path, problems(25));  // longer: the same before the mark
+  CHECK(open()->skip_to(mark));
+  write_file_atomic(path, "{\"prompt\": \"What is 7 - 0?\"}\n" + problems(20));
+  CHECK_FALSE(open()->skip_to(mark));
+  write_file_atomic(path, problems(5));
+  CHECK_FALSE(open()->skip_to(mark));
+
+  ProceduralConfig config;
+  ProceduralSource generated(config, 3, 50), again(config, 3, 50), fewer(config, 3, 20);
+  for (int i = 0; i < 30; ++i) generated.next();
+  REQUIRE(again.skip_to(generated.mark()));
+  CHECK(again.next()->problem.id == generated.next()->problem.id);
+  CHECK_FALSE(fewer.skip_to(generated.mark()));
+}
+
+TEST_CASE("a file that grows keeps what was synced and takes its name at the end") {
+  const TempFolder folder;
+  const std::string part = folder / "rows.part";
+  std::int64_t kept = 0;
+  {
+    RowsFile file(folder / "rows.jsonl", part, 0);
+    file.write("one\n");
+    kept = file.sync();
+    file.write(std::string(1 << 19, 'x'));  // more than is held back: never synced, but there
+  }
+  CHECK(kept == 4);
+  {
+    RowsFile file(folder / "rows.jsonl", part, kept);
+    file.write("two\n");
+    CHECK(file.sync() == 8);
+    file.commit();
+    CHECK(read_file(folder / "rows.jsonl") == "one\ntwo\n");
+    CHECK(read_file(part) == "one\ntwo\n");
+    file.discard();
+  }
+  CHECK_THROWS_WITH(read_file(part), Catch::Contains("rows.part"));
+  CHECK_THROWS_WITH(RowsFile(folder / "rows.jsonl", part, 5), Catch::Contains("has 0 bytes"));
+}
+
+TEST_CASE("of near duplicates the first row stays, and only accepted rows count") {
+  Recipe recipe;
+  recipe.steps.resize(2);
+  DistinctStep step;
+  step.similarity = 0.6;
+  step.shingle_words = 2;
+  recipe.steps[0].settings = step;
+  recipe.steps[1].settings = step;
+  DistinctRows distinct(recipe);
+  auto task = std::make_shared<SourceTask>();
+  const auto judged = [&](const std::string& first, const std::string& second,
+                          Fate fate = Fate::kAccepted) {
+    TraceRow row;
+    row.task = task;
+    row.fate = fate;
+    row.distinct = {{0, first}, {1, second}};
+    distinct.judge(row);
+    return row;
+  };
+  const std::string text = "a long and winding road that leads to your door again";
+  CHECK(judged(text, "x y", Fate::kRejected).fate == Fate::kRejected);
+  CHECK(judged(text, "x y z").fate == Fate::kAccepted);
+  const TraceRow repeated = judged(text + " today", "p q r");
+  CHECK(repeated.reason == "near_duplicate");
+  CHECK(repeated.at_step == "distinct");
+  // Of a row that was turned away nothing is kept.
+  CHECK(judged("something else than what was said", "p q r").fate == Fate::kAccepted);
+  CHECK(judged("one more that is new", "X, y: z!").reason == "near_duplicate");
+}
