@@ -178,7 +178,7 @@ TEST_CASE("texts that come one after another: the same are kept as when all are 
   std::vector<std::size_t> kept;
   std::vector<std::optional<std::size_t>> found;
   for (std::size_t i = 0; i < kTexts; ++i) {
-    const Words words(noisy(i % 1700, i / 1700, 40, i % 3 == 0 ? 0.005 : 0.1));
+    const Words words(noisy(i % 1700, i / 1700, 40, i % 1700 % 3 == 0 ? 0.002 : 0.1));
     all.add(words);
     NearDuplicateFilter::Text text = filter.read(words);
     const auto match = filter.find(text);

@@ -43,13 +43,13 @@ TEST_CASE("a judge compares answers that no checker can, and says so in any spel
 }
 
 TEST_CASE("a judge's prompt is the recipe's, and its teacher too") {
-  TeacherConfig judge;
-  judge.kind = "openai";
+  TeacherConfig plain, judge;
+  plain.kind = judge.kind = "openai";
   judge.name = "careful";
   const Recipe recipe = recipe_of(
       "steps:\n  - ask: {prompt: x}\n  - check: {field: reply, checker: judge, teacher: careful, "
       "prompt: \"{{item}} or {{against}}\"}\n  - assemble: {response: \"{{reply}}\"}\n");
-  const auto run = run_scripted(recipe, TeacherTable({TeacherConfig{}, judge}), kPens,
+  const auto run = run_scripted(recipe, TeacherTable({plain, judge}), kPens,
                                 script_of({{"12 or 17", "wrong"}, {"x", "12"}}));
   CHECK(run.rows.at(0).reason == "wrong_answer");
   CHECK_THROWS_WITH(recipe_of("steps:\n  - check: {prompt: why}\n"),
