@@ -53,7 +53,7 @@ std::vector<ScriptedRecipe> scripted_recipes() {
        kColors,
        {better_question,
         {"<better_answer>", "Short. <better_answer>Red is warmer than blue.</better_answer>"}},
-       {"recycle"}},
+       {"recorded"}},
       {"selective",
        kColors,
        {better_question,
