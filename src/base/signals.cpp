@@ -33,8 +33,12 @@ void wait_for_signals() {
 }  // namespace
 
 void watch_signals() {
-  set_mask(SIG_BLOCK, {SIGTERM, SIGUSR1, SIGINT});
-  std::thread(wait_for_signals).detach();
+  static const bool once = [] {
+    set_mask(SIG_BLOCK, {SIGTERM, SIGUSR1, SIGINT});
+    std::thread(wait_for_signals).detach();
+    return true;
+  }();
+  static_cast<void>(once);
 }
 
 void note_signal(int number) {
