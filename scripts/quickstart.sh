@@ -49,7 +49,7 @@ demo() {
   local graph=(--teacher.kind procedural --procedural.family graph) tokens=1300000
   say "gen: reflection traces, plain solutions as the control, problems to evaluate on"
   once "$run/traces.jsonl" "$bin/reflect-gen" --recipe inject "${graph[@]}" --set.q 0.5 \
-    --set.form follow --procedural.operations 2-6 --count 16000 --seed 21 --output "$run/traces.jsonl"
+    --set.form follow --set.max_too_early 1 --procedural.operations 2-6 --count 16000 --seed 21 --output "$run/traces.jsonl"
   once "$run/plain.jsonl" "$bin/reflect-gen" --recipe plain "${graph[@]}" \
     --procedural.operations 2-6 --count 24000 --seed 22 --output "$run/plain.jsonl"
   once "$run/problems.jsonl" "$bin/reflect-gen" --problems-only "${graph[@]}" \

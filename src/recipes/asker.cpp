@@ -77,6 +77,12 @@ std::size_t Asker::capacity() const {
   return sum;
 }
 
+std::size_t Asker::in_flight() const {
+  std::size_t sum = 0;
+  for (const auto& desk : desks_) sum += desk ? desk->teacher->in_flight() : 0;
+  return sum;
+}
+
 std::map<std::string, std::int64_t> Asker::oddities() const {
   std::map<std::string, std::int64_t> sums;
   for (const auto& desk : desks_) {

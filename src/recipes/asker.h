@@ -62,6 +62,7 @@ class Asker {
   bool budget_ended() const { return budget_ended_; }
   std::size_t open_questions() const { return open_; }
   std::size_t capacity() const;
+  std::size_t in_flight() const;  // requests at the teachers
 
   // Teacher::identity of each that is asked.
   std::vector<std::string> identities() const;

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <filesystem>
 
 #include "recipes/solution.h"
 #include "recipes/source.h"
@@ -163,6 +164,16 @@ bool FileSource::skip_to(const SourceMark& mark) {
   while (mark_.items < mark.items && next_line()) {
   }
   return mark_ == mark;
+}
+
+std::int64_t FileSource::problems() const {
+  if (!std::filesystem::is_regular_file(lines_.path())) return 0;
+  LineReader lines(lines_.path());
+  std::int64_t count = 0;
+  while (const auto line = lines.next()) {
+    count += line->find_first_not_of(" \t\r") == line->npos ? 0 : 1;
+  }
+  return count;
 }
 
 std::optional<SourceTask> FileSource::next() {

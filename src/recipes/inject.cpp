@@ -5,21 +5,11 @@
 #include <cmath>
 #include <numeric>
 
+#include "recipes/mistake_plan.h"
 #include "reflect/base/error.h"
 
 namespace reflect {
 namespace {
-
-std::vector<ErrorKind> kinds_for(const InjectPlan& plan, const Family& family) {
-  if (!plan.kinds.empty()) return plan.kinds;
-  if (family.any_order()) return {ErrorKind::kTooEarly};
-  std::vector<ErrorKind> kinds;
-  for (std::size_t i = 0; i < kErrorKinds; ++i) {
-    const ErrorKind kind = static_cast<ErrorKind>(i);
-    if (kind != ErrorKind::kPrecedence || family.infix()) kinds.push_back(kind);
-  }
-  return kinds;
-}
 
 std::string value_text(const StepValue& value) {
   return value.list.empty() ? std::to_string(value.number)
@@ -53,12 +43,16 @@ class Injection {
     std::copy(program.given.begin(), program.given.end(), known_.begin());
   }
 
-  InjectedTrace write() {
-    const bool clean = random_.chance(plan_.clean_fraction);
+  // `clean`: without a mistake.
+  InjectedTrace write(bool clean) {
+    if (plan_.profile && !clean) {
+      planned_ = plan_mistakes(plan_, family_, program_, random_, redrawn_);
+    }
     for (std::size_t left = program_.steps.size(); left > 0;) {
+      done_ = program_.steps.size() - left;
       std::size_t next = draw_ready(known_, {});
       bool repaired = false;
-      while (!clean && !repaired && random_.chance(plan_.q)) {
+      while (!clean && !repaired && mistake_comes()) {
         const std::optional<ErrorKind> kind = make_mistake(next);
         if (!kind) break;
         repaired = *kind != ErrorKind::kTooEarly;
@@ -99,18 +93,48 @@ class Injection {
     return blocked.empty() ? program_.steps.size() : blocked[random_.below(blocked.size())];
   }
 
-  // Draws kinds until one fits. After a too early attempt `next` is still to do (under `follow`
-  // it has become the step that the attempt led to); after any other mistake it is repaired.
+  // Planned ones before a step that a noticed mistake has taken along are left out.
+  bool mistake_comes() {
+    if (!plan_.profile) return random_.chance(plan_.q);
+    const auto later = std::ranges::find_if(
+        planned_, [&](const PlannedMistake& each) { return each.position >= done_; });
+    planned_.erase(planned_.begin(), later);
+    return !planned_.empty() && planned_.front().position == done_;
+  }
+
+  // Draws kinds until one fits, a planned one first. After a too early attempt `next` is still to
+  // do (under `follow` it has become the step that the attempt led to); after any other mistake it
+  // is repaired.
   std::optional<ErrorKind> make_mistake(std::size_t& next) {
     std::vector<ErrorKind> kinds = kinds_;
+    if (plan_.profile) {
+      const ErrorKind kind = planned_.front().kind;
+      planned_.erase(planned_.begin());
+      for (int attempt = 0; attempt < 4; ++attempt) {  // it fits, but a proposal may change nothing
+        if (try_kind(kind, next)) return kind;
+      }
+      std::erase(kinds, kind);
+      ++redrawn_[static_cast<std::size_t>(kind)];
+    }
     while (!kinds.empty()) {
       const auto drawn = kinds.begin() + static_cast<std::ptrdiff_t>(random_.below(kinds.size()));
       const ErrorKind kind = *drawn;
-      if (kind == ErrorKind::kTooEarly ? try_too_early(next) : do_wrong(kind, next)) return kind;
-      ++redrawn_[static_cast<std::size_t>(kind)];
       kinds.erase(drawn);
+      if (kind == ErrorKind::kTooEarly && too_many_too_early()) continue;
+      if (try_kind(kind, next)) return kind;
+      ++redrawn_[static_cast<std::size_t>(kind)];
     }
     return std::nullopt;
+  }
+
+  bool try_kind(ErrorKind kind, std::size_t& next) {
+    return kind == ErrorKind::kTooEarly ? try_too_early(next) : do_wrong(kind, next);
+  }
+
+  bool too_many_too_early() {
+    if (plan_.profile) return false;  // the plan has seen to it
+    const double kept = kept_too_early(plan_, 1 / static_cast<double>(kinds_.size()));
+    return kept < 1 && !random_.chance(kept);
   }
 
   bool try_too_early(std::size_t& next) {
@@ -142,7 +166,7 @@ class Injection {
     const std::string line = family_.write(program_, carry_out(program_, step, known_));
     ++round_;
     if (is_error) {
-      errors_.push_back({round_, ErrorKind::kTooEarly, step, 0});
+      errors_.push_back({round_, ErrorKind::kTooEarly, step, 0, place()});
       trace_.error(line, round_, Proof::kExecuted);
     } else {
       trace_.correction(line, round_ - 1);
@@ -179,7 +203,7 @@ class Injection {
         wrong_execution(kind, family_, program_, known_, next, random_);
     if (!wrong) return false;
     const GoneOn further = go_on(*wrong, next);
-    errors_.push_back({++round_, kind, wrong->step, further.steps.size()});
+    errors_.push_back({++round_, kind, wrong->step, further.steps.size(), place()});
     to_repair_ = 0;
     write_error(*wrong, further);
     trace_.reflection(wording_of(kind, *wrong, next), round_);
@@ -187,6 +211,8 @@ class Injection {
     repair(*wrong, next, further);
     return true;
   }
+
+  StepPlace place() const { return {done_, program_.steps.size()}; }
 
   GoneOn go_on(const Execution& wrong, std::size_t next) {
     KnownValues believed = known_;
@@ -271,9 +297,22 @@ class Injection {
   TraceBuilder trace_;
   std::vector<InjectedError> errors_;
   std::vector<std::size_t> candidates_;
+  std::vector<PlannedMistake> planned_;  // still to come, by position
+  std::size_t done_ = 0;                 // steps before the one that is being done
   int round_ = 0;
   int to_repair_ = 0;  // the round that the next right step corrects
 };
+
+// Shares of the sum; empty where there is none.
+std::vector<double> normalised(std::vector<double> weights) {
+  const double sum = std::accumulate(weights.begin(), weights.end(), 0.0);
+  if (!(sum > 0 && std::isfinite(sum))) return {};
+  for (double& weight : weights) weight /= sum;
+  return weights;
+}
+
+// Tries to get a mistake by chance before it is given up.
+constexpr int kTries = 100;
 
 }  // namespace
 
@@ -289,17 +328,20 @@ std::vector<double> shares_of(const std::vector<std::string>& weights) {
     if (error != std::errc() || end != text.data() + text.size() || !(weight >= 0)) return {};
     shares.push_back(weight);
   }
-  const double sum = std::accumulate(shares.begin(), shares.end(), 0.0);
-  if (!(sum > 0 && std::isfinite(sum))) return {};
-  for (double& share : shares) share /= sum;
-  return shares;
+  return normalised(std::move(shares));
 }
 
 InjectPlan::InjectPlan(const CorruptStep& step)
     : q(step.q),
       clean_fraction(step.clean_fraction),
+      at_least_one(step.at_least_one),
       follow(step.form == "follow"),
-      notice_after(shares_of(step.notice_after)) {
+      max_too_early(step.max_too_early),
+      notice_after(shares_of(step.notice_after)),
+      profile(step.profile) {
+  if (profile && !profile->notice_after.empty()) {
+    notice_after = normalised(profile->notice_after);
+  }
   for (const std::string& name : step.kinds) kinds.push_back(*error_kind_named(name));
   for (const auto& [name, variants] : step.reflections) {
     reflections[static_cast<std::size_t>(*error_kind_named(name))] = &variants;
@@ -308,7 +350,13 @@ InjectPlan::InjectPlan(const CorruptStep& step)
 
 InjectedTrace inject(const InjectPlan& plan, const Family& family, const Program& program,
                      Random random, RedrawCounts& redrawn) {
-  return Injection(plan, family, program, random, redrawn).write();
+  const bool clean = random.chance(plan.clean_fraction);
+  InjectedTrace trace = Injection(plan, family, program, random, redrawn).write(clean);
+  if (!plan.at_least_one || clean) return trace;
+  for (int i = 0; i < kTries && trace.errors.empty(); ++i) {
+    trace = Injection(plan, family, program, Random(random.bits()), redrawn).write(false);
+  }
+  return trace;
 }
 
 }  // namespace reflect

@@ -25,17 +25,21 @@ struct InjectPlan {
 
   double q;
   double clean_fraction;
+  bool at_least_one;
   bool follow;
+  double max_too_early;
   std::vector<ErrorKind> kinds;      // empty: by family
   std::vector<double> notice_after;  // probability of noticing after so many further steps
   std::array<const std::vector<TextTemplate>*, kErrorKinds> reflections{};
+  std::optional<ErrorProfile> profile;  // places and kinds are drawn from it instead of by q alone
 };
 
 struct InjectedError {
   int round;
   ErrorKind kind;
-  std::size_t step;
+  std::size_t step;           // of the program
   std::size_t noticed_after;  // further steps between the mistake and its reflection
+  StepPlace place;            // among the steps in the order in which they are done
 };
 
 struct InjectedTrace {
@@ -47,6 +51,11 @@ struct InjectedTrace {
 // Kinds that were drawn but did not fit the step or changed nothing, so that another was drawn.
 using RedrawCounts = std::array<std::int64_t, kErrorKinds>;
 
+// With a profile a trace that is not clean has as many mistakes as `steps` draws with probability q
+// give, but at least one; each is of a kind drawn by the profile and stands before a step that is
+// drawn by the profile's positions among those where the kind fits. A step that a mistake noticed
+// later has taken along gets none of its own.
+//
 // Spans: the error runs from the wrong step to the last step that builds on its value; a correction
 // holds the repaired step and all that had to be done again. Of a chain of `follow` attempts only
 // the first is an error: the others are the search that answers the reflection before them.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <set>
 
+#include "recipes/mistake_kind.h"
 #include "recipes/program_steps.h"
 #include "recipes/solution.h"
 #include "reflect/base/error.h"
@@ -180,7 +181,13 @@ void mend(const MendStep& step, const Recipe& recipe, TraceRow& row, Random rand
   trace.thinking(repair.rest);
   finish(row, trace, repair.output);
 
-  row.errors.push_back({1, kind_of(mistake), mistake.proof, mistake.step});
+  TraceError recorded{1, kind_of(mistake), mistake.proof, mistake.step};
+  if (mistake.step) recorded.place = StepPlace{*mistake.step, steps.size()};
+  if (!mistake.left.empty()) {
+    recorded.told_kind =
+        name_of(kind_of_equation(mistake.left, mistake.right_value, mistake.wrong_value));
+  }
+  row.errors.push_back(std::move(recorded));
 }
 
 void write_plain(TraceRow& row) {

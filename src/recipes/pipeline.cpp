@@ -287,7 +287,7 @@ void Pipeline::corrupt(TraceRow& row) {
   row.spans = std::move(trace.spans);
   for (const InjectedError& error : trace.errors) {
     row.errors.push_back({error.round, std::string(name_of(error.kind)), Proof::kExecuted,
-                          error.step, error.noticed_after});
+                          error.step, error.noticed_after, error.place});
   }
 }
 

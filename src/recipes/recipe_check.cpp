@@ -62,6 +62,10 @@ std::optional<std::string> problem_with(const CorruptStep& step) {
     return fmt::format("notice_after [{}] needs weights of 0 or more that are not all 0",
                        fmt::join(step.notice_after, ", "));
   }
+  if (step.at_least_one && step.q == 0) return "at_least_one needs a q above 0";
+  if (step.max_too_early < 0 || step.max_too_early > 1) {
+    return fmt::format("max_too_early {} is not from 0 to 1", step.max_too_early);
+  }
   for (const std::string& kind : step.kinds) {
     if (error_kind_named(kind)) continue;
     return fmt::format("kinds: \"{}\" is none; known: {}", kind,

@@ -8,6 +8,8 @@
 namespace reflect {
 namespace {
 
+constexpr const char* kErrors = "mistakes_by_kind_and_place";
+
 using Counts = std::map<std::string, std::int64_t>;
 
 std::int64_t sum_of(const Counts& counts) {
@@ -64,8 +66,14 @@ void RunCounts::add(const TraceRow& row) {
     ++proofs[proof_of(row)];
     for (const TraceError& error : row.errors) {
       ++kinds[fmt::format("{} ({})", error.kind, name_of(error.proof))];
+      const bool known = error_kind_named(error.kind).has_value();
+      errors.add(known ? error.kind : error.told_kind, error.place, error.noticed_after);
     }
   }
+}
+
+std::int64_t RunCounts::all_rejected() const {
+  return sum_of(rejected);
 }
 
 void RunCounts::check_sum() const {
@@ -94,10 +102,11 @@ std::string table_of(const RunCounts& counts, const RedrawCounts& redrawn) {
 }
 
 Json json_of(const RunCounts& counts, const RedrawCounts& redrawn) {
-  return {{"problems", counts.problems}, {"rows", counts.rows},
-          {"accepted", counts.accepted}, {"rejected", counts.rejected},
-          {"not_used", counts.not_used}, {"proofs", counts.proofs},
-          {"mistakes", counts.kinds},    {"drawn_again", named(redrawn)}};
+  return {{"problems", counts.problems},       {"rows", counts.rows},
+          {"accepted", counts.accepted},       {"rejected", counts.rejected},
+          {"not_used", counts.not_used},       {"proofs", counts.proofs},
+          {"mistakes", counts.kinds},          {"drawn_again", named(redrawn)},
+          {kErrors, weights_of(counts.errors)}};
 }
 
 RunCounts read_counts(const Json& json) {
@@ -109,7 +118,18 @@ RunCounts read_counts(const Json& json) {
   json.at("not_used").get_to(counts.not_used);
   json.at("proofs").get_to(counts.proofs);
   json.at("mistakes").get_to(counts.kinds);
+  if (json.contains(kErrors)) counts.errors = profile_of(json[kErrors], "checkpoint");
   return counts;
+}
+
+std::string table_of(const ErrorProfile& own, const ErrorProfile& wanted) {
+  std::string text;
+  for (const ProfileLine& line : compare(own, &wanted)) {
+    text += fmt::format("    {:<36}{:>8.1f} %", line.name, 100 * line.own);
+    text += line.wanted ? fmt::format("{:>8.1f} %\n", 100 * *line.wanted) : "\n";
+  }
+  return text.empty() ? text
+                      : fmt::format("  {:<38}{:>10}{:>10}\n", "mistakes", "here", "wanted") + text;
 }
 
 std::string table_of(const UsedReplies& used, const Counts& oddities) {

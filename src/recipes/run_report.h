@@ -19,8 +19,10 @@ struct RunCounts {
   std::map<std::string, std::int64_t> not_used;
   std::map<std::string, std::int64_t> proofs;  // accepted traces by their weakest proof, or "clean"
   std::map<std::string, std::int64_t> kinds;   // mistakes in accepted traces by "kind (proof)"
+  ErrorProfile errors;                         // of accepted traces
 
   void add(const TraceRow& row);
+  std::int64_t all_rejected() const;
   // Error when accepted, rejected and unused rows do not add up to all rows.
   void check_sum() const;
 };
@@ -32,6 +34,8 @@ std::string table_of(const RunCounts& counts, const RedrawCounts& redrawn);
 Json json_of(const RunCounts& counts, const RedrawCounts& redrawn);
 // The counts that json_of has written; throws Json::exception for anything else.
 RunCounts read_counts(const Json& json);
+// The output's own profile beside the wanted one.
+std::string table_of(const ErrorProfile& own, const ErrorProfile& wanted);
 std::string table_of(const UsedReplies& used, const std::map<std::string, std::int64_t>& oddities);
 Json json_of(const UsedReplies& used);
 

@@ -27,6 +27,8 @@ class TaskSource {
   // Reads over what stands before the mark, much faster than next() does; of a source that was not
   // read yet. False where something else stands there: the source is not to be used then.
   virtual bool skip_to(const SourceMark& mark) = 0;
+  // How many there are in all; 0: not known.
+  virtual std::int64_t problems() const { return 0; }
 };
 
 // Generated problems with their programs. A problem that came before is refused.
@@ -37,6 +39,7 @@ class ProceduralSource : public TaskSource {
   std::optional<SourceTask> next() override;
   SourceMark mark() const override { return {place_, 0}; }
   bool skip_to(const SourceMark& mark) override;
+  std::int64_t problems() const override { return static_cast<std::int64_t>(count_); }
 
  private:
   ProblemGenerator generator_;
@@ -53,6 +56,8 @@ class FileSource : public TaskSource {
   std::optional<SourceTask> next() override;
   SourceMark mark() const override { return mark_; }
   bool skip_to(const SourceMark& mark) override;
+  // Reads a file once more, to count; what comes by a pipe cannot be read twice.
+  std::int64_t problems() const override;
 
  private:
   std::optional<std::string_view> next_line();

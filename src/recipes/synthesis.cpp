@@ -8,11 +8,13 @@
 #include <cstdio>
 
 #include "recipes/ask.h"
-#include "reflect/base/config.h"
+#include "recipes/manifest.h"
 #include "reflect/base/signals.h"
 
 namespace reflect {
 namespace {
+
+using Clock = std::chrono::steady_clock;
 
 constexpr std::string_view kBudget = "budget_ended";
 
@@ -56,9 +58,10 @@ Synthesis::Synthesis(const SynthesizeConfig& config, const Recipe& recipe,
     : config_(config),
       recipe_(recipe),
       pipeline_(recipe, static_cast<std::uint64_t>(config.runtime.seed), teachers),
+      format_(output_format_named(config.format)),
       clean_share_(clean_share(recipe)),
       distinct_(recipe),
-      progress_("traces", "traces", config.accept, config.runtime.quiet) {
+      start_(Clock::now()) {
   if (!pipeline_.asks()) return;
   store_.emplace(store_path(config.output));
   asker_.emplace(teachers, config.runtime, *store_, config.budget);
@@ -70,6 +73,7 @@ Synthesis::Synthesis(const SynthesizeConfig& config, const Recipe& recipe,
   if (store_->totals().replies != 0) {
     spdlog::info("{} replies of earlier runs are in the run store", store_->totals().replies);
   }
+  tokens_before_ = store_->totals().tokens();
 }
 
 ExitCode Synthesis::run(const std::function<std::unique_ptr<TaskSource>()>& open) {
@@ -79,9 +83,9 @@ ExitCode Synthesis::run(const std::function<std::unique_ptr<TaskSource>()>& open
     source = open();
     if (resumable_) {
       store_->set_checkpoint("");  // before what it speaks of is cut off
-      output_.emplace(config_.output, lineage, run_folder(config_.output), OutputMark());
+      output_.emplace(config_.output, format_, lineage, run_folder(config_.output), OutputMark());
     } else {
-      output_.emplace(config_.output, lineage);
+      output_.emplace(config_.output, format_, lineage);
     }
   }
   return go_on(*source, 0) ? conclude() : ExitCode::kIncomplete;
@@ -102,8 +106,8 @@ std::unique_ptr<TaskSource> Synthesis::restored(
 
 bool Synthesis::go_on_from(const RunCheckpoint& checkpoint) {
   try {
-    output_.emplace(config_.output, RunLineage(recipe_, config_), run_folder(config_.output),
-                    checkpoint.output);
+    output_.emplace(config_.output, format_, RunLineage(recipe_, config_),
+                    run_folder(config_.output), checkpoint.output);
   } catch (const Error& error) {
     spdlog::warn("{}; the run starts from its stored replies", error.what());
     return false;
@@ -135,14 +139,19 @@ void Synthesis::save_checkpoint() {
 
 void Synthesis::pilot(TaskSource& source, std::int64_t problems) {
   go_on(source, problems);
-  progress_.finish();
+  show_progress(true);
 }
 
 bool Synthesis::go_on(TaskSource& source, std::int64_t problems) {
+  problems_ = problems != 0 ? problems : source.problems();
+  const bool by_problems = config_.accept == 0 && problems_ != 0;
+  progress_.emplace("traces", by_problems ? "problems" : "traces",
+                    by_problems ? problems_ : config_.accept, config_.runtime.quiet);
   while (!enough()) {
     if (signal_received() != 0) return false;
     start_tasks(source, problems);
     finish_tasks();
+    show_progress(false);
     if (tasks_.empty() && source_ended_) break;
     if (!asker_ || asker_->open_questions() == 0) continue;
     std::vector<Answer> answers = poll();
@@ -273,6 +282,7 @@ void Synthesis::finish_tasks() {
 }
 
 void Synthesis::finish(TraceRow& row) {
+  if (row.fate == Fate::kAccepted) fit_to(format_, row);
   if (row.fate == Fate::kAccepted && enough()) row.end(Fate::kNotUsed, "enough_rows");
   if (row.fate == Fate::kAccepted && row.right_at_once && !clean_wanted()) {
     row.end(Fate::kNotUsed, "enough_clean_rows");
@@ -282,7 +292,6 @@ void Synthesis::finish(TraceRow& row) {
   if (row.fate == Fate::kAccepted && row.right_at_once) ++clean_;
   if (row.reason == kNotAnswered || row.reason == kBudget) ++not_answered_;
   counts_.add(row);
-  progress_.update(counts_.accepted, progress_text());
 }
 
 bool Synthesis::clean_wanted() const {
@@ -290,24 +299,37 @@ bool Synthesis::clean_wanted() const {
          clean_share_ * static_cast<double>(counts_.accepted + 1);
 }
 
-std::string Synthesis::progress_text() const {
-  if (!asker_) return "";
-  const UsedReplies& used = used_;
-  std::string text =
-      fmt::format("{} rejected, {} open, {} tokens", counts_.rows - counts_.accepted,
-                  asker_->open_questions(), used.prompt_tokens + used.completion_tokens);
-  return used.usd == 0 ? text : text + fmt::format(", ${:.2f}", used.usd);
+// Towards the rows that are wanted, else through the problems, where their number is known.
+void Synthesis::show_progress(bool last) {
+  const auto now = Clock::now();
+  if (!last && now - shown_ < std::chrono::milliseconds(100)) return;
+  shown_ = now;
+  const bool by_problems = config_.accept == 0 && problems_ != 0;
+  std::string text = by_problems ? fmt::format("{} accepted, ", counts_.accepted) : "";
+  text += fmt::format("{} rejected", counts_.all_rejected());
+  if (asker_) {
+    const double seconds = std::chrono::duration<double>(now - start_).count();
+    const auto tokens = static_cast<double>(store_->totals().tokens() - tokens_before_);
+    text += fmt::format(", {} in flight, {:.0f} tokens/s", asker_->in_flight(),
+                        seconds > 0 ? tokens / seconds : 0);
+    if (used_.usd != 0) text += fmt::format(", ${:.2f}", used_.usd);
+  }
+  progress_->update(by_problems ? counts_.problems : counts_.accepted, text);
+  if (last) progress_->finish(text);
 }
 
 ExitCode Synthesis::conclude() {
   counts_.check_sum();
-  progress_.finish();
+  show_progress(true);
   const bool budget_ended = asker_ && asker_->budget_ended();
   const bool final = enough() || (not_answered_ == 0 && !budget_ended);
-  output_->commit(manifest(), final);
+  const Json manifest = manifest_of(
+      {config_, recipe_, output_->run(), counts_, pipeline_.redrawn(), asker_ ? &used_ : nullptr});
+  output_->commit(manifest, data_card(manifest), final);
   if (resumable_ && final) store_->set_checkpoint("");
-  fmt::print(config_.output == "-" ? stderr : stdout, "{}{}",
+  fmt::print(config_.output == "-" ? stderr : stdout, "{}{}{}",
              table_of(counts_, pipeline_.redrawn()),
+             recipe_.error_profile ? table_of(counts_.errors, *recipe_.error_profile) : "",
              asker_ ? table_of(used_, asker_->oddities()) : "");
   if (enough() || (config_.accept == 0 && not_answered_ == 0 && !budget_ended)) {
     return ExitCode::kDone;
@@ -328,31 +350,6 @@ ExitCode Synthesis::conclude() {
     spdlog::warn("{}: the input ended", rows);
   }
   return ExitCode::kIncomplete;
-}
-
-Json Synthesis::manifest() const {
-  const RunLineage& run = output_->run();
-  Json json = {{"tool", "reflect-gen " REFLECT_VERSION},
-               {"recipe", run.recipe},
-               {"recipe_hash", run.recipe_hash},
-               {"system_prompt", run.system_prompt},
-               {"system_prompt_hash", run.system_prompt_hash},
-               {"teacher", run.teacher},
-               {"seed", run.seed}};
-  SynthesizeConfig copy = config_;
-  for (const Field& field : fields_of(copy)) {
-    if (!std::holds_alternative<StructList>(field.value)) {
-      json["settings"][field.path] = text_of(field);
-    }
-  }
-  for (TeacherConfig& teacher : copy.teachers) {
-    Json settings;
-    for (const Field& field : fields_of(teacher)) settings[field.path] = text_of(field);
-    json["teachers"].push_back(std::move(settings));
-  }
-  json["counts"] = json_of(counts_, pipeline_.redrawn());
-  if (asker_) json["replies"] = json_of(used_);
-  return json;
 }
 
 }  // namespace reflect

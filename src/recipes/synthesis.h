@@ -63,24 +63,27 @@ class Synthesis {
   void finish_tasks();
   void finish(TraceRow& row);
   bool clean_wanted() const;
-  std::string progress_text() const;
+  void show_progress(bool last);
   ExitCode conclude();
   std::unique_ptr<TaskSource> restored(const std::function<std::unique_ptr<TaskSource>()>& open);
   bool go_on_from(const RunCheckpoint& checkpoint);
   void save_checkpoint();
-  Json manifest() const;
 
   const SynthesizeConfig& config_;
   const Recipe& recipe_;
   Pipeline pipeline_;
+  OutputFormat format_;
   double clean_share_;
   std::optional<RunStore> store_;
   std::optional<Asker> asker_;
   DistinctRows distinct_;
   std::optional<TraceOutput> output_;
-  Progress progress_;
-  std::deque<OpenTask> tasks_;    // in the order of the source
-  std::uint64_t first_task_ = 0;  // number of tasks_.front()
+  std::optional<Progress> progress_;
+  std::chrono::steady_clock::time_point start_, shown_;
+  std::int64_t tokens_before_ = 0;  // in the store when this process began
+  std::int64_t problems_ = 0;       // of the source; 0: not known
+  std::deque<OpenTask> tasks_;      // in the order of the source
+  std::uint64_t first_task_ = 0;    // number of tasks_.front()
   std::int64_t started_ = 0;
   bool source_ended_ = false;
   RunCounts counts_;

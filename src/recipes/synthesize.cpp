@@ -6,12 +6,14 @@
 #include <cinttypes>
 #include <cstdio>
 
+#include "recipes/mistake_kind.h"
 #include "recipes/preview.h"
 #include "recipes/source.h"
 #include "recipes/synthesis.h"
 #include "recipes/teacher_table.h"
 #include "recipes/trace_output.h"
 #include "reflect/base/config.h"
+#include "reflect/base/hash.h"
 
 namespace reflect {
 namespace {
@@ -64,8 +66,16 @@ void check_flags(const SynthesizeConfig& config) {
   if (config.teacher.samples < 1) {
     fail_usage("reflect-gen", "--teacher.samples {} is not 1 or more", config.teacher.samples);
   }
+  if (config.clean_fraction > 1 || (config.clean_fraction < 0 && config.clean_fraction != -1)) {
+    fail_usage("reflect-gen", "--clean-fraction {} is not from 0 to 1; -1 is the recipe's",
+               config.clean_fraction);
+  }
   if (config.split.fraction < 0 || config.split.fraction > 1) {
     fail_usage("reflect-gen", "--split-fraction {} is not from 0 to 1", config.split.fraction);
+  }
+  if (config.problems_only && config.format != "records") {
+    fail_usage("reflect-gen", "--format {} is for traces; problems are rows of the project's own",
+               config.format);
   }
   if (generates(config) && config.count == 0 && config.accept == 0 && config.show_prompt == 0) {
     fail_usage("reflect-gen", "say how many problems: --count N, or --accept N rows{}",
@@ -91,12 +101,45 @@ TeacherTable teachers_of(const SynthesizeConfig& config) {
   return TeacherTable(std::move(teachers));
 }
 
+// Lays what the run itself asks for over the recipe, and over its hash.
+void apply_run(const SynthesizeConfig& config, Recipe& recipe) {
+  std::string changes;
+  if (!config.error_profile.empty()) {
+    recipe.error_profile = read_error_profile(config.error_profile);
+    changes += json_of(*recipe.error_profile).dump();
+  }
+  bool has_share = false;
+  for (RecipeStep& step : recipe.steps) {
+    if (auto* corrupt = std::get_if<CorruptStep>(&step.settings)) {
+      corrupt->profile = recipe.error_profile;
+      has_share = true;
+      if (config.clean_fraction < 0) continue;
+      corrupt->clean_fraction = config.clean_fraction;
+      corrupt->at_least_one = true;
+    } else if (auto* draw = std::get_if<DrawStep>(&step.settings)) {
+      has_share = true;
+      if (config.clean_fraction >= 0) draw->clean_fraction = config.clean_fraction;
+    }
+  }
+  if (config.clean_fraction >= 0) {
+    if (!has_share) {
+      fail_usage("reflect-gen",
+                 "--clean-fraction: the recipe {} neither draws solutions nor writes "
+                 "mistakes",
+                 recipe.name);
+    }
+    changes += fmt::format("\n--clean-fraction={}", config.clean_fraction);
+  }
+  if (!changes.empty()) recipe.hash = content_hash(recipe.hash + changes);
+}
+
 Recipe recipe_for(const SynthesizeConfig& config) {
   if (config.recipe.empty()) {
     fail_usage("reflect-gen", "--recipe is missing: one of {}, or a .yaml file",
                fmt::join(recipe_names(), ", "));
   }
   Recipe recipe = load_recipe(config.recipe, settings_of(config.set));
+  apply_run(config, recipe);
   const TeacherTable teachers = teachers_of(config);
   for (const TeacherConfig& teacher : teachers.configs()) {
     if (std::ranges::find(recipe.teachers, teacher.kind) != recipe.teachers.end()) continue;
@@ -143,6 +186,24 @@ ExitCode write_problems(const SynthesizeConfig& config, TaskSource& source) {
   return config.accept == 0 || written == config.accept ? ExitCode::kDone : ExitCode::kIncomplete;
 }
 
+ExitCode write_profile(const SynthesizeConfig& config) {
+  if (config.input.empty() || config.output.empty()) {
+    fail_usage("reflect-gen", "--profile-only reads --input and writes --output");
+  }
+  const MeasuredProfile measured = measure_profile(config.input);
+  const ErrorProfile& profile = measured.profile;
+  spdlog::info(
+      "{} solutions, {} wrong, {} mistakes with a place ({} of a kind that is told), {} wrong "
+      "solutions without a place, {} malformed rows",
+      measured.solutions, measured.wrong, profile.mistakes,
+      static_cast<std::int64_t>(profile.told()), measured.without_place, measured.refused);
+  if (profile.mistakes == 0) fail("reflect-gen", "{} holds no mistake with a place", config.input);
+  AtomicWriter writer(config.output);
+  writer.write(json_of(profile).dump(2) + "\n");
+  writer.commit();
+  return ExitCode::kDone;
+}
+
 }  // namespace
 
 ExitCode synthesize(const SynthesizeConfig& config) {
@@ -150,6 +211,7 @@ ExitCode synthesize(const SynthesizeConfig& config) {
     print_recipes();
     return ExitCode::kDone;
   }
+  if (config.profile_only) return write_profile(config);
   check_flags(config);
   if (config.problems_only) return write_problems(config, *open_source(config));
   const Recipe recipe = recipe_for(config);

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "reflect/data/record.h"
+#include "reflect/recipes/error_profile.h"
 #include "reflect/tasks/procedural.h"
 
 namespace reflect {
@@ -49,6 +50,8 @@ struct TraceError {
   Proof proof;
   std::optional<std::size_t> step;  // of the solution or the program, where it is known
   std::size_t noticed_after = 0;    // further steps between the mistake and its reflection
+  std::optional<StepPlace> place = std::nullopt;  // among all steps, where it is known
+  std::string told_kind = "";                     // of a recorded mistake, by its wrong equation
 };
 
 // What an assembled row has instead of its problem's.
@@ -66,6 +69,7 @@ struct TraceRow {
   std::string response;
   std::vector<Span> spans;
   std::vector<TraceError> errors;
+  std::string flawed;  // how it would have gone on without noticing, where pairs are written
 
   std::map<std::string, std::vector<std::string>> fields;  // made by steps; a text is a list of one
   std::map<std::string, std::vector<Message>> conversations;

@@ -27,6 +27,7 @@ Json lineage_of(const TraceRow& row, const RunLineage& run) {
     entry.emplace_back("round", error.round);
     entry.emplace_back("kind", error.kind);
     if (error.step) entry.emplace_back("step", *error.step);
+    if (error.place) entry.emplace_back("position", Json{error.place->index, error.place->steps});
     if (error.noticed_after != 0) entry.emplace_back("noticed_after", error.noticed_after);
     errors.push_back(std::move(entry));
   }
@@ -136,12 +137,17 @@ Record record_of(const TraceRow& row, const RunLineage& run) {
   return record;
 }
 
-TraceOutput::TraceOutput(const std::string& path, RunLineage run)
-    : path_(path), run_(std::move(run)), accepted_(path), rejected_(rejection_writer(path)) {}
-
-TraceOutput::TraceOutput(const std::string& path, RunLineage run, const std::string& folder,
-                         const OutputMark& mark)
+TraceOutput::TraceOutput(const std::string& path, OutputFormat format, RunLineage run)
     : path_(path),
+      format_(format),
+      run_(std::move(run)),
+      accepted_(path),
+      rejected_(rejection_writer(path)) {}
+
+TraceOutput::TraceOutput(const std::string& path, OutputFormat format, RunLineage run,
+                         const std::string& folder, const OutputMark& mark)
+    : path_(path),
+      format_(format),
       run_(std::move(run)),
       accepted_(path, folder + "/accepted.part", mark.accepted),
       rejected_(
@@ -162,7 +168,7 @@ void TraceOutput::write(TraceRow& row) {
   const Record record = record_of(row, run_);
   const std::uint64_t id = content_hash64(record.id);
   if (!written_.insert(id).second) return row.end(Fate::kNotUsed, "repeated_row");
-  write_line(accepted_, json_of(record));
+  write_line(accepted_, line_of(format_, row, record));
   if (ids_) ids_->write({reinterpret_cast<const char*>(&id), sizeof(id)});
 }
 
@@ -171,10 +177,11 @@ OutputMark TraceOutput::sync() {
   return {accepted_.sync(), rejected_->sync(), ids / bytes_of_ids(1)};
 }
 
-void TraceOutput::commit(const Json& manifest, bool final) {
+void TraceOutput::commit(const Json& manifest, const std::string& card, bool final) {
   if (rejected_) {
     rejected_->commit();
     write_file_atomic(path_beside(path_, ".manifest.json"), manifest.dump(2) + "\n");
+    write_file_atomic(path_beside(path_, ".card.md"), card);
   }
   accepted_.commit();
   if (!final || !ids_) return;

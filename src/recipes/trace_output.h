@@ -4,6 +4,7 @@
 #include <optional>
 #include <unordered_set>
 
+#include "recipes/output_format.h"
 #include "recipes/rows_file.h"
 #include "recipes/task.h"
 #include "reflect/recipes/recipe.h"
@@ -32,26 +33,27 @@ struct OutputMark {
   std::int64_t accepted = 0, rejected = 0, rows = 0;
 };
 
-// The accepted rows; beside them the same name with .rejected.jsonl and .manifest.json, unless the
-// output is "-".
+// The accepted rows; beside them the same name with .rejected.jsonl, .manifest.json and .card.md,
+// unless the output is "-".
 class TraceOutput {
  public:
-  TraceOutput(const std::string& path, RunLineage run);
+  TraceOutput(const std::string& path, OutputFormat format, RunLineage run);
   // The same over several runs: until the end files grow in `folder`, from `mark` on. Error where
   // less is there.
-  TraceOutput(const std::string& path, RunLineage run, const std::string& folder,
-              const OutputMark& mark);
+  TraceOutput(const std::string& path, OutputFormat format, RunLineage run,
+              const std::string& folder, const OutputMark& mark);
 
   // Writes the row; an accepted one that was written before turns into one that is not used.
   void write(TraceRow& row);
   // Puts what was written on the disk, of files that grow.
   OutputMark sync();
-  // `final`: no later run goes on from what has grown.
-  void commit(const Json& manifest, bool final);
+  // Makes all files appear, the rows last. `final`: no later run goes on from what has grown.
+  void commit(const Json& manifest, const std::string& card, bool final);
   const RunLineage& run() const { return run_; }
 
  private:
   std::string path_;
+  OutputFormat format_;
   RunLineage run_;
   RowsFile accepted_;
   std::optional<RowsFile> rejected_;

@@ -20,6 +20,7 @@ CorruptStep step_with(double q, const std::vector<std::string>& kinds = {}) {
       changed.q = q;
       changed.kinds = kinds;
       changed.clean_fraction = 0;
+      changed.max_too_early = 1;
       return changed;
     }
   }

@@ -167,7 +167,8 @@ TEST_CASE("agreement with people on the first wrong step of real arithmetic") {
   const auto folder = shared_data();
   if (!folder) return;
   LineReader lines(*folder + "/big_bench_mistake/multistep_arithmetic.jsonl");
-  int rows = 0, agreed = 0;
+  int rows = 0;
+  std::vector<std::size_t> misses;
   while (const auto line = lines.next()) {
     const Json row = parse_json_line(*line, "multistep_arithmetic");
     std::optional<std::size_t> annotated;
@@ -175,10 +176,11 @@ TEST_CASE("agreement with people on the first wrong step of real arithmetic") {
     const auto found = first_wrong_step(row["input"].get<std::string>(),
                                         row["steps"].get<std::vector<std::string>>());
     ++rows;
-    agreed += found == annotated;
+    if (found != annotated) misses.push_back(lines.line_number());
   }
   CHECK(rows == 150);
-  CHECK(agreed >= 140);
+  // docs/generation.md says of each why; 93 % of all rows are wanted.
+  CHECK(misses == std::vector<std::size_t>{2, 12, 25, 35, 105, 121, 126, 140, 148, 149});
 }
 
 bool has_wrong_equation(const std::string& solution) {

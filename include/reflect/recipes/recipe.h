@@ -25,8 +25,9 @@ struct Recipe {
   std::vector<std::string> teachers;
   std::string system_prompt;
   std::map<std::string, std::vector<std::string>> constants;  // fields that every row has
-  std::vector<RecipeStep> steps;  // a loop's body comes before its LoopStep
-  std::string hash;               // of the file's text and the settings that were changed
+  std::vector<RecipeStep> steps;              // a loop's body comes before its LoopStep
+  std::optional<ErrorProfile> error_profile;  // given with the run
+  std::string hash;  // of the file's text and the settings that were changed
 
   void visit(auto& v) {
     v("name", name, "Name in lineage and lists; the file's name without .yaml.");

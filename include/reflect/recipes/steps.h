@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "reflect/recipes/asking.h"
+#include "reflect/recipes/error_profile.h"
 
 namespace reflect {
 
@@ -45,7 +46,10 @@ struct CorruptStep {
   std::vector<std::string> kinds;
   std::vector<std::string> notice_after = {"1"};
   double clean_fraction = 0;
+  bool at_least_one = false;
+  double max_too_early = 0.2;
   Wordings reflections;
+  std::optional<ErrorProfile> profile;  // given with the run: where mistakes stand, and their kinds
 
   void visit(auto& v) {
     v("q", q, "Probability of a mistake before a step; too early attempts repeat with it.");
@@ -54,7 +58,11 @@ struct CorruptStep {
     v("kinds", kinds, "Kinds of mistakes to draw from; empty: those that suit the problem family.");
     v("notice_after", notice_after,
       "Weights of noticing a mistake 0, 1, 2, ... further steps after it.");
-    v("clean_fraction", clean_fraction, "Share of traces without any mistake.");
+    v("clean_fraction", clean_fraction,
+      "Share of traces that get no mistake; others have none where q lets none happen.");
+    v("at_least_one", at_least_one, "Every trace that is not one of these gets a mistake.");
+    v("max_too_early", max_too_early,
+      "Highest probability of a too early attempt before a step; more of them does not help.");
     v("reflections", reflections, "Texts that name the mistake, by kind.");
   }
 };

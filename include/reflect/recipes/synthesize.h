@@ -47,6 +47,7 @@ ShardConfig parse_shard(const std::string& text);
 // Settings of the recipe's steps; empty: as the recipe has them.
 struct RecipeOverrides {
   std::string q, form, kinds, notice_after, clean_fraction, unplaced, keep, checker;
+  std::string at_least_one, max_too_early;
   std::string temperature, rounds, at_least, similarity;
   std::string system_prompt = "inherit";
 
@@ -56,6 +57,9 @@ struct RecipeOverrides {
     v("kinds", kinds, "Kinds of mistakes (corrupt).");
     v("notice_after", notice_after, "Weights of noticing after 0, 1, 2, ... steps (corrupt).");
     v("clean_fraction", clean_fraction, "Share of traces without a mistake (corrupt, draw).");
+    v("at_least_one", at_least_one,
+      "Every trace that is not one of these has a mistake (corrupt).");
+    v("max_too_early", max_too_early, "Highest probability of a too early attempt (corrupt).");
     v("unplaced", unplaced, "What to do with mistakes that have no place (locate, parse).");
     v("keep", keep, "Which solutions go on: wrong, right, any (draw).");
     v("checker", checker, "How answers are compared (check, verify, vote, draw).");
@@ -68,12 +72,16 @@ struct RecipeOverrides {
   }
 };
 
+// What accepted rows can be written as; the first is the project's own.
+std::vector<std::string> output_format_names();
+
 struct SynthesizeConfig {
   std::string recipe;
   TeacherConfig teacher;
   std::vector<TeacherConfig> teachers;
   std::string input;
   std::string output;
+  std::string format = "records";
   std::int64_t count = 0;
   std::int64_t accept = 0;
   std::int64_t attempts = 1;
@@ -82,6 +90,9 @@ struct SynthesizeConfig {
   bool estimate = false;
   std::int64_t show_prompt = 0;
   bool problems_only = false;
+  bool profile_only = false;
+  std::string error_profile;
+  double clean_fraction = -1;
   bool list_recipes = false;
   ProceduralConfig procedural;
   SplitConfig split;
@@ -97,6 +108,10 @@ struct SynthesizeConfig {
       "JSON Lines with the accepted rows; the same name with .rejected.jsonl and .manifest.json "
       "holds the others and the counts, with .run the replies of models. - is standard output, "
       "with none of them.");
+    v("format", format,
+      "Form of the accepted rows: the project's own, with spans and lineage, or one that other "
+      "tools read; dpo: pairs of the mended and the flawed way.",
+      output_format_names());
     v("count", count, "Problems to generate where no --input is; 0: as many as --accept needs.");
     v("accept", accept, "Stop at exactly so many accepted rows; 0: take all.");
     v("attempts", attempts, "Attempts at a problem all of whose rows are rejected.");
@@ -106,6 +121,14 @@ struct SynthesizeConfig {
       "Run the first 20 problems, say what all would take and cost, and write nothing else.");
     v("show-prompt", show_prompt, "Print what the first N problems ask, asking nobody.");
     v("problems-only", problems_only, "Write the problems themselves, for evaluation.");
+    v("error-profile", error_profile,
+      "JSON file with the kinds and places that injected mistakes shall have, and that the "
+      "output's "
+      "are compared with; --profile-only writes one.");
+    v("profile-only", profile_only,
+      "Write the error profile of the mistakes recorded in --input to --output.");
+    v("clean-fraction", clean_fraction,
+      "Share of traces that are right at once; -1: as the recipe has it.");
     v("list-recipes", list_recipes, "List the recipes and stop.");
     v("procedural", procedural, "");
     split.visit(v);
