@@ -5,12 +5,19 @@
 #include "evaluate/arms.h"
 #include "evaluate/ask.h"
 #include "evaluate/report.h"
+#include "reflect/base/outputs.h"
 #include "reflect/model/runtime.h"
 
 namespace reflect {
 namespace {
 
 constexpr std::string_view kOp = "evaluate";
+
+// "results.json" -> "results.rows.jsonl".
+std::string rows_path(const std::string& output) {
+  const std::string stem = output.ends_with(".json") ? output.substr(0, output.size() - 5) : output;
+  return stem + ".rows.jsonl";
+}
 
 void validate(const EvaluateConfig& config) {
   validate(config.sampling);
@@ -19,6 +26,8 @@ void validate(const EvaluateConfig& config) {
   if (config.output.empty() || config.output == "-") {
     fail_usage(kOp, "no file for the report; give --output FILE (the table goes to the screen)");
   }
+  check_outputs(kOp, {{"output", config.output}, {"output", rows_path(config.output)}},
+                {{"input", config.input}, {"train-rows", config.train_rows}});
   if (config.limit < 0) fail_usage(kOp, "--limit is {}; it must be 0 (all) or more", config.limit);
   if (config.samples < 1) fail_usage(kOp, "--samples is {}; it must be 1 or more", config.samples);
   if (config.samples > 1 && config.sampling.temperature == 0) {
@@ -29,12 +38,6 @@ void validate(const EvaluateConfig& config) {
     fail_usage(kOp, "--bootstrap-resamples is {}; it must be 100 or more",
                config.bootstrap_resamples);
   }
-}
-
-// "results.json" -> "results.rows.jsonl".
-std::string rows_path(const std::string& output) {
-  const std::string stem = output.ends_with(".json") ? output.substr(0, output.size() - 5) : output;
-  return stem + ".rows.jsonl";
 }
 
 std::optional<Contamination> check_contamination(const EvaluateConfig& config,

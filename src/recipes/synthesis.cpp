@@ -320,6 +320,11 @@ void Synthesis::show_progress(bool last) {
 
 ExitCode Synthesis::conclude() {
   counts_.check_sum();
+  if (counts_.rows == 0)
+    spdlog::warn("{} problems gave no row{}", counts_.problems,
+                 config_.teacher.kind == "replay"
+                     ? ": none brings a recorded solution; name who answers with --teacher.kind"
+                     : "");
   show_progress(true);
   const bool budget_ended = asker_ && asker_->budget_ended();
   const bool final = enough() || (not_answered_ == 0 && !budget_ended);

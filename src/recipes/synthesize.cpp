@@ -14,6 +14,7 @@
 #include "recipes/trace_output.h"
 #include "reflect/base/config.h"
 #include "reflect/base/hash.h"
+#include "reflect/base/outputs.h"
 
 namespace reflect {
 namespace {
@@ -51,6 +52,7 @@ void check_flags(const SynthesizeConfig& config) {
   const bool writes = !config.estimate && config.show_prompt == 0;
   if (writes && config.output.empty())
     fail_usage("reflect-gen", "--output is missing: where rows are written");
+  check_outputs("reflect-gen", {{"output", config.output}}, {{"input", config.input}});
   if (config.count < 0 || config.accept < 0) {
     fail_usage("reflect-gen", "--count {} and --accept {} must not be negative", config.count,
                config.accept);
@@ -190,6 +192,7 @@ ExitCode write_profile(const SynthesizeConfig& config) {
   if (config.input.empty() || config.output.empty()) {
     fail_usage("reflect-gen", "--profile-only reads --input and writes --output");
   }
+  check_outputs("reflect-gen", {{"output", config.output}}, {{"input", config.input}});
   const MeasuredProfile measured = measure_profile(config.input);
   const ErrorProfile& profile = measured.profile;
   spdlog::info(

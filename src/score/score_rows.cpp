@@ -6,6 +6,7 @@
 #include <filesystem>
 
 #include "reflect/base/config.h"
+#include "reflect/base/outputs.h"
 #include "reflect/data/decontaminate.h"
 #include "reflect/model/llama_config.h"
 #include "score/finished.h"
@@ -28,8 +29,6 @@ void check_settings(const ScoreConfig& config) {
   required(config.selected, "selected");
   if (config.output == "-" || config.selected == "-")
     fail_usage("score", "--output and --selected must be files: a run is resumed from beside them");
-  if (config.output == config.selected)
-    fail_usage("score", "--output and --selected are the same file, {}", config.output);
   if (config.selection.policy.starts_with("selective") && !config.reverse)
     fail_usage("score", "--selection.policy {} compares r-IFD; leave --reverse at true",
                config.selection.policy);
@@ -37,9 +36,12 @@ void check_settings(const ScoreConfig& config) {
   if (!(config.decontaminate_ratio > 0 && config.decontaminate_ratio <= 1))
     fail_usage("score", "--decontaminate-ratio {} must be above 0 and at most 1",
                config.decontaminate_ratio);
-  const std::string control = random_control_path(config);
-  if (control == config.selected || control == config.output || control == config.input)
-    fail_usage("score", "--random-control would replace {}; choose another name or none", control);
+  check_outputs("score",
+                {{"output", config.output},
+                 {"selected", config.selected},
+                 {"random-control", random_control_path(config)},
+                 {"report", config.report}},
+                {{"input", config.input}});
   check(config.selection);
   check_prefilter(config);
 }

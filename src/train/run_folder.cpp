@@ -64,11 +64,39 @@ bool RunFolder::finished() {
 }
 
 bool RunFolder::holds_finished_run() const {
-  if (!std::filesystem::exists(record_path_)) return false;
-  const Json earlier = Json::parse(read_file(record_path_));
-  if (!earlier.at("finished").get<bool>()) return false;
-  require_same_run(earlier.at("run"), record_["run"], config_.output);
-  return true;
+  namespace fs = std::filesystem;
+  if (!fs::exists(record_path_)) {
+    for (const char* name : {"adapter", "model", "metrics.jsonl"})
+      if (fs::exists(config_.output + "/" + name))
+        fail_usage("train",
+                   "{} holds {} but no run.json, so it is no run of this tool; give "
+                   "another --output",
+                   config_.output, name);
+    return false;
+  }
+  const Json earlier = parsed_record();
+  if (!earlier["finished"].get<bool>()) return false;
+  require_same_run(earlier["run"], record_["run"], config_.output);
+  if (fs::is_directory(product_folder())) return true;
+  spdlog::warn("{} is missing and is made again", product_folder());
+  return false;
+}
+
+Json RunFolder::parsed_record() const {
+  Json record = Json::parse(read_file(record_path_), nullptr, /*allow_exceptions=*/false);
+  const auto holds = [&](const char* name, Json::value_t type) {
+    return record.is_object() && record.contains(name) && record[name].type() == type;
+  };
+  if (!holds("finished", Json::value_t::boolean) || !holds("run", Json::value_t::object))
+    fail("train",
+         "{} is damaged or not of this tool; delete it to go on from the checkpoints, or "
+         "give another --output",
+         record_path_);
+  return record;
+}
+
+std::string RunFolder::product_folder() const {
+  return config_.output + (config_.method == "lora" ? "/adapter" : "/model");
 }
 
 void RunFolder::begin(TunedModel& model) {
@@ -80,7 +108,7 @@ void RunFolder::begin(TunedModel& model) {
 
 void RunFolder::finish(const TunedModel& model, const TrainState& state, at::ScalarType dtype) {
   if (group_.rank() != 0) return;
-  const std::string folder = config_.output + (model.lora() ? "/adapter" : "/model");
+  const std::string folder = product_folder();
   write_folder_atomic(folder, [&](const std::string& path) { model.write(path, dtype); });
   record_["finished"] = true;
   record_["state"] = json_of(state);

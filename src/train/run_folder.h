@@ -32,6 +32,8 @@ class RunFolder {
 
  private:
   bool holds_finished_run() const;
+  Json parsed_record() const;
+  std::string product_folder() const;  // the adapter or the model
   void write_record() const;
 
   TrainConfig config_;

@@ -25,6 +25,10 @@ bool has_no_shape(LoraConfig config) {
   return to_yaml(fields_of(config)) == to_yaml(fields_of(standard));
 }
 
+bool is_decay(double share) {
+  return share >= 0 && share < 1;
+}
+
 void check(const TrainConfig& config) {
   const auto require = [](bool good, const char* flag, const char* remedy) {
     if (!good) fail_usage("train", "--{} {}", flag, remedy);
@@ -35,6 +39,25 @@ void check(const TrainConfig& config) {
           "is missing; give the folder of the run");
   require(config.gradient_accumulation_steps > 0, "gradient_accumulation_steps",
           "must be at least 1");
+  require(config.max_seq_length >= 0, "max_seq_length", "must not be negative");
+  require(config.max_steps >= 0, "max_steps", "must not be negative; 0 leaves it to epochs");
+  require(config.max_tokens >= 0, "max_tokens", "must not be negative; 0 leaves it to epochs");
+  require(config.explain >= 0, "explain", "must not be negative; 0 trains");
+  require(config.save_every >= 0, "save_every", "must not be negative; 0 saves at signals only");
+  require(config.clip >= 0, "clip", "must not be negative; 0 clips nothing");
+  require(config.optimizer.lr > 0, "optimizer.lr", "must be above 0");
+  require(config.optimizer.eps > 0, "optimizer.eps", "must be above 0");
+  require(is_decay(config.optimizer.beta1), "optimizer.beta1", "must be from 0 to below 1");
+  require(is_decay(config.optimizer.beta2), "optimizer.beta2", "must be from 0 to below 1");
+  require(config.optimizer.weight_decay >= 0, "optimizer.weight_decay", "must not be negative");
+  require(config.schedule.warmup_ratio >= 0 && config.schedule.warmup_ratio <= 1,
+          "schedule.warmup_ratio", "must be from 0 to 1");
+  require(config.schedule.warmup_steps >= 0, "schedule.warmup_steps", "must not be negative");
+  require(config.schedule.min_lr_ratio >= 0 && config.schedule.min_lr_ratio <= 1,
+          "schedule.min_lr_ratio", "must be from 0 to 1");
+  require(config.lora.rank > 0, "lora.rank", "must be at least 1");
+  require(config.lora.alpha > 0, "lora.alpha", "must be above 0");
+  require(is_decay(config.lora.dropout), "lora.dropout", "must be from 0 to below 1");
   require(config.packing.window > 0, "packing.window", "must be at least 1");
   require(config.max_steps > 0 || config.max_tokens > 0 || config.epochs > 0, "epochs",
           "must be at least 1 where neither max_steps nor max_tokens is given");
