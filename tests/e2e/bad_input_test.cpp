@@ -163,7 +163,8 @@ TEST_CASE("an output that cannot be written is told before the work") {
   for (const ToolCase& tool : kTools) {
     if (tool.name == "reflect-merge") continue;
     const std::string output = folder / "file/out";
-    CHECK_THAT(failure_of(tool, tool.arguments(folder / "rows.jsonl", output), 1),
+    const int exit_code = tool.name == "reflect-train" ? 1 : 2;  // it makes its folder
+    CHECK_THAT(failure_of(tool, tool.arguments(folder / "rows.jsonl", output), exit_code),
                Contains(output));
   }
 }

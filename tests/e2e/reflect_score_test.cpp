@@ -322,7 +322,8 @@ TEST_CASE("mistakes end with one line that says what to do") {
   const Case cases[] = {
       {{"--parity", "exact"}, 2, "reference"},
       {{"--no-such-flag", "1"}, 2, "no-such-flag"},
-      {{"--selected", run.scored()}, 2, "same file"},
+      {{"--selected", run.scored()}, 2, "would replace the file of --output"},
+      {{"--selected", "no_folder/kept.jsonl"}, 2, "there is no folder"},
       {{"--output", "-"}, 2, "must be files"},
       {{"--shard", "2/2"}, 2, "0/4"},
       {{"--shard", "0/2", "--input", "-"}, 2, "a file"},

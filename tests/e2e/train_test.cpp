@@ -109,6 +109,32 @@ TEST_CASE("a changed setting or changed rows do not resume a run") {
   CHECK_THAT(rows.err, Catch::Contains("hash of rows"));
 }
 
+TEST_CASE("a finished run whose adapter is lost makes it again, with the same bytes") {
+  const Workplace place;
+  const std::string adapter = place.run + "/adapter/adapter_model.safetensors";
+  REQUIRE(run_tool("reflect-train", place.arguments({"--max_steps", "2"})).exit_code == 0);
+  const std::string before = read_file(adapter);
+  fs::remove_all(place.run + "/adapter");
+  const ToolResult again = run_tool("reflect-train", place.arguments({"--max_steps", "2"}));
+  CHECK(again.exit_code == 0);
+  CHECK_THAT(again.err, Catch::Contains("is missing and is made again"));
+  CHECK(read_file(adapter) == before);
+}
+
+TEST_CASE("a folder of something else, or a damaged account of a run, is left as it is") {
+  const Workplace place;
+  fs::create_directories(place.run + "/adapter");
+  write_file_atomic(place.run + "/adapter/mine.txt", "keep");
+  const ToolResult foreign = run_tool("reflect-train", place.arguments());
+  CHECK(foreign.exit_code == 2);
+  CHECK_THAT(foreign.err, Catch::Contains("no run of this tool"));
+  CHECK(read_file(place.run + "/adapter/mine.txt") == "keep");
+  write_file_atomic(place.run + "/run.json", "precious");
+  const ToolResult damaged = run_tool("reflect-train", place.arguments());
+  CHECK(damaged.exit_code == 1);
+  CHECK_THAT(damaged.err, Catch::Contains("run.json is damaged or not of this tool"));
+}
+
 TEST_CASE("explain shows rows token by token and trains nothing") {
   const Workplace place;
   const ToolResult result = run_tool("reflect-train", place.arguments({"--explain", "2"}));
@@ -145,6 +171,9 @@ TEST_CASE("reflect-train refuses what it cannot do, in one line") {
       {{"--max_seq_length", "100000"}, 2, "window"},
       {{"--packing.capacity", "16"}, 2, "capacity"},
       {{"--optimizer.learning_rate", "1"}, 2, "unknown flag"},
+      {{"--optimizer.lr", "-1"}, 2, "optimizer.lr"},
+      {{"--lora.alpha", "0"}, 2, "lora.alpha"},
+      {{"--explain", "-1"}, 2, "explain"},
   };
   for (const Mistake& mistake : mistakes) {
     const ToolResult result = run_tool("reflect-train", place.arguments(mistake.more));
