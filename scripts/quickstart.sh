@@ -8,15 +8,18 @@
 #
 # Installs and builds what is missing. A second call reuses what is built and what is finished.
 set -euo pipefail
+here=$PWD
 cd "$(dirname "$0")/.."
 
-usage() { sed -n '2,9s/^# \{0,1\}//p' "$0"; }
+usage() { sed -n '2,9s/^# \{0,1\}//p' scripts/quickstart.sh; }
+from_here() { case "$1" in /*) echo "$1" ;; *) echo "$here/$1" ;; esac; }
 gsm8k='' model=data/demo/model run=''
 while [ $# -gt 0 ]; do
   case "$1" in
     --gsm8k | --model | --run)
       [ $# -ge 2 ] || { echo "quickstart: $1 needs a folder" >&2; exit 2; }
-      case "$1" in --gsm8k) gsm8k=$2 ;; --model) model=$2 ;; --run) run=$2 ;; esac
+      path=$(from_here "$2")
+      case "$1" in --gsm8k) gsm8k=$path ;; --model) model=$path ;; --run) run=$path ;; esac
       shift 2 ;;
     -h | --help) usage; exit 0 ;;
     *) echo "quickstart: unknown argument '$1'" >&2; usage >&2; exit 2 ;;
@@ -33,10 +36,10 @@ scripts/build.sh release reflect-gen reflect-score reflect-train reflect-eval re
 bin=$PWD/build/release/bin
 mkdir -p "$run"
 say() { printf '\n== %s\n' "$*"; }
-once() {  # once FILE COMMAND...: runs the command unless FILE is there
+once() {  # once FILE COMMAND...: runs the command unless FILE is there; fewer rows than asked for will do
   [ -e "$1" ] && { echo "$1 is there already"; return; }
   shift
-  "$@"
+  "$@" || { local code=$?; [ $code = 3 ] || exit $code; }
 }
 tune() {  # tune NAME ROWS TOKENS [flags]: one tuning run
   local name=$1 rows=$2 tokens=$3

@@ -13,7 +13,7 @@ bin=build/release/bin
 scripts/build.sh release reflect-gen reflect-train
 mkdir -p "$work"
 
-stage() {  # stage NAME ROWS OPERATIONS: plain solutions of one step of the curriculum
+stage() {  # stage NAME ROWS OPERATIONS SEED: plain solutions of one step of the curriculum
   [ -s "$work/$1.jsonl" ] || "$bin/reflect-gen" --recipe plain --teacher.kind procedural \
     --procedural.family graph --procedural.operations "$3" --count "$2" --seed "$4" \
     --output "$work/$1.jsonl"
