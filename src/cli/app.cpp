@@ -6,10 +6,13 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <cerrno>
+#include <cstdio>
 #include <iostream>
 #include <map>
 #include <new>
 #include <optional>
+#include <system_error>
 
 #include "reflect/base/signals.h"
 #include "reflect/dist/launcher.h"
@@ -215,6 +218,13 @@ int run_checked(int argc, char** argv, AppInfo& info, Job& job) {
   return code == ExitCode::kIncomplete && signal != 0 ? 128 + signal : static_cast<int>(code);
 }
 
+// What is printed may be all that was asked for: that it is lost is a failure.
+void flush_standard_output() {
+  std::cout.flush();
+  if (!std::cout || std::fflush(stdout) != 0 || std::ferror(stdout) != 0)
+    fail("output", "standard output cannot be written: {}", std::generic_category().message(errno));
+}
+
 // The first line of `message` on standard error.
 int report(const AppInfo& info, std::string_view message, ExitCode code = ExitCode::kFailed) {
   std::cerr << info.name << ": " << message.substr(0, message.find('\n')) << std::endl;
@@ -239,7 +249,9 @@ int run_app(int argc, char** argv, const AppInfo& tool, Job job) {
   AppInfo info = tool;
   try {
     follow_launcher();
-    return run_checked(argc, argv, info, job);
+    const int code = run_checked(argc, argv, info, job);
+    flush_standard_output();
+    return code;
   } catch (const Error& error) {
     return report(info, error.what(), error.exit_code());
   } catch (const c10::Error& error) {

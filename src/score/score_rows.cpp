@@ -7,6 +7,7 @@
 
 #include "reflect/base/config.h"
 #include "reflect/base/outputs.h"
+#include "reflect/base/signals.h"
 #include "reflect/data/decontaminate.h"
 #include "reflect/model/llama_config.h"
 #include "score/finished.h"
@@ -58,6 +59,12 @@ ScoreConfig settings_of(ScoreConfig config, const Shard& shard) {
   config.output = shard_path(config.output, shard);
   config.selected = shard_path(config.selected, shard);
   return config;
+}
+
+ExitCode stopped() {
+  spdlog::warn("ended by signal {}; the same command goes on behind what is scored",
+               signal_received());
+  return ExitCode::kIncomplete;
 }
 
 // The rows of the scored batches, in order.
@@ -206,11 +213,11 @@ ExitCode score_rows(const ScoreConfig& given) {
     read_llama_config(config.model);  // a student that is not there is told before hours of work
     small_journal.emplace(config.output + ".prefilter.journal");
     prefilter = run_prefilter(config, portion, *small_journal);
-    if (!prefilter) return ExitCode::kIncomplete;
+    if (!prefilter) return stopped();
   }
   const RowScorer scorer(config);
   const auto done = score_batches(config, portion, student(scorer, prefilter), journal);
-  if (!done) return ExitCode::kIncomplete;
+  if (!done) return stopped();
   write_rejected(config.output + ".rejected.jsonl", done->bad_rows);
   const auto remove_journals = [&] {
     journal.remove();

@@ -121,11 +121,18 @@ bool Trainer::resume() {
 std::string Trainer::load_newest() {
   const auto folder = checkpoints_.newest();
   if (!folder) return "";
-  const Json saved = Json::parse(read_file(*folder + "/state.json"));
-  require_same_run(saved.at("run"), config_.identity, *folder);
-  model_.load_values(*folder);
-  optimizer_.load(SafetensorsFile(*folder + "/optimizer.safetensors"));
-  return saved.at("state").dump();
+  try {
+    const Json saved = Json::parse(read_file(*folder + "/state.json"));
+    require_same_run(saved.at("run"), config_.identity, *folder);
+    model_.load_values(*folder);
+    optimizer_.load(SafetensorsFile(*folder + "/optimizer.safetensors"));
+    return saved.at("state").dump();
+  } catch (const std::exception& error) {
+    const auto* known = dynamic_cast<const Error*>(&error);
+    if (known != nullptr && known->exit_code() == ExitCode::kUsage) throw;  // it is another run's
+    fail("train", "the checkpoint {} is damaged: {}; delete it to go on from the one before",
+         *folder, error.what());
+  }
 }
 
 int Trainer::run() {

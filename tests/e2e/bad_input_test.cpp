@@ -71,6 +71,16 @@ TEST_CASE("every tool explains itself") {
   }
 }
 
+TEST_CASE("output that cannot be written is a failure") {
+  const TempFolder folder;
+  for (const std::string arguments : {"--help", "--print-config"}) {
+    const std::string command = std::string(REFLECT_BIN_DIR) + "/reflect-train " + arguments +
+                                " >/dev/full 2>" + (folder / "err");
+    CHECK(WEXITSTATUS(std::system(command.c_str())) == 1);
+    CHECK_THAT(read_file(folder / "err"), Contains("No space left"));
+  }
+}
+
 TEST_CASE("every tool prints its settings as a file that it reads") {
   const TempFolder folder;
   for (const ToolCase& tool : kTools) {

@@ -135,6 +135,25 @@ TEST_CASE("a folder of something else, or a damaged account of a run, is left as
   CHECK_THAT(damaged.err, Catch::Contains("run.json is damaged or not of this tool"));
 }
 
+TEST_CASE("a damaged checkpoint is named, and without it the one before is taken") {
+  const Workplace place;
+  const Arguments arguments = place.arguments({"--save_every", "2", "--max_steps", "6"});
+  REQUIRE(run_tool("reflect-train", arguments).exit_code == 0);
+  const std::string adapter = read_file(place.run + "/adapter/adapter_model.safetensors");
+  fs::remove_all(place.run + "/adapter");  // so that the run is not finished
+  const std::string newest = place.run + "/checkpoints/step-4";
+  REQUIRE(fs::exists(newest));
+  fs::resize_file(newest + "/optimizer.safetensors", 1000);
+  const ToolResult damaged = run_tool("reflect-train", arguments);
+  CHECK(damaged.exit_code == 1);
+  CHECK_THAT(damaged.err, Catch::Contains("step-4 is damaged") && Catch::Contains("delete it"));
+  fs::remove_all(newest);
+  const ToolResult again = run_tool("reflect-train", arguments);
+  CHECK(again.exit_code == 0);
+  CHECK_THAT(again.err, Catch::Contains("resumed at step 2"));
+  CHECK(read_file(place.run + "/adapter/adapter_model.safetensors") == adapter);
+}
+
 TEST_CASE("explain shows rows token by token and trains nothing") {
   const Workplace place;
   const ToolResult result = run_tool("reflect-train", place.arguments({"--explain", "2"}));

@@ -7,7 +7,6 @@ int main(int argc, char** argv) {
       argc, argv,
       {"reflect-gen",
        "Writes reasoning traces that contain a mistake, notice it and repair it, each verified.",
-       "Examples:\n"
        "  reflect-gen --list-recipes\n"
        "  reflect-gen --recipe inject --teacher.kind procedural --procedural.family words "
        "--accept 1000 --output traces.jsonl\n"
