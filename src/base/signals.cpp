@@ -2,6 +2,8 @@
 
 #include <atomic>
 #include <csignal>
+#include <initializer_list>
+#include <mutex>
 #include <thread>
 
 namespace reflect {
@@ -9,22 +11,20 @@ namespace {
 
 std::atomic<int> received = 0;
 
-void set_mask(int how, std::initializer_list<int> signals) {
+sigset_t set_of(std::initializer_list<int> signals) {
   sigset_t set;
   sigemptyset(&set);
   for (const int signal : signals) sigaddset(&set, signal);
-  ::pthread_sigmask(how, &set, nullptr);
+  return set;
 }
 
-void wait_for_signals() {
-  sigset_t watched;
-  sigemptyset(&watched);
-  for (const int signal : {SIGTERM, SIGUSR1, SIGINT}) sigaddset(&watched, signal);
+void wait_for_signals(sigset_t watched) {
   for (int number = 0; ::sigwait(&watched, &number) == 0;) {
     if (number == SIGINT) {  // a second Ctrl-C ends the process at once
+      const sigset_t interrupt = set_of({SIGINT});
       std::signal(SIGINT, SIG_DFL);
       sigdelset(&watched, SIGINT);
-      set_mask(SIG_UNBLOCK, {SIGINT});
+      ::pthread_sigmask(SIG_UNBLOCK, &interrupt, nullptr);
     }
     received = number;
   }
@@ -33,12 +33,12 @@ void wait_for_signals() {
 }  // namespace
 
 void watch_signals() {
-  static const bool once = [] {
-    set_mask(SIG_BLOCK, {SIGTERM, SIGUSR1, SIGINT});
-    std::thread(wait_for_signals).detach();
-    return true;
-  }();
-  static_cast<void>(once);
+  static std::once_flag watching;
+  std::call_once(watching, [] {
+    const sigset_t watched = set_of({SIGTERM, SIGUSR1, SIGINT});
+    ::pthread_sigmask(SIG_BLOCK, &watched, nullptr);
+    std::thread(wait_for_signals, watched).detach();
+  });
 }
 
 void note_signal(int number) {

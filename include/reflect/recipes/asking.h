@@ -22,12 +22,20 @@ struct Condition {
   bool negated = false;
 };
 
-// Answer checkers of steps (tasks/checker.h), and with them "judge": a model compares.
+// Checkers of steps (tasks/checker.h): those that compare two answers, with them the one that runs
+// an answer's tests, and with all of these "judge": a model compares.
+inline std::vector<std::string> comparing_checker_names() {
+  return {"auto", "number", "choice", "math", "exact"};
+}
 inline std::vector<std::string> checker_names() {
-  return {"auto", "number", "choice", "math", "exact", "unit_tests"};
+  std::vector<std::string> names = comparing_checker_names();
+  names.push_back("unit_tests");
+  return names;
 }
 inline std::vector<std::string> checker_and_judge_names() {
-  return {"auto", "number", "choice", "math", "exact", "unit_tests", "judge"};
+  std::vector<std::string> names = checker_names();
+  names.push_back("judge");
+  return names;
 }
 
 // A request to a model: its texts, and sampling settings over the teacher's own.

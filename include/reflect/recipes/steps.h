@@ -215,8 +215,7 @@ struct VoteStep {
 
   void visit(auto& v) {
     v("field", field, "List of answers.");
-    v("checker", checker, "When two answers are the same.",
-      {"auto", "number", "choice", "math", "exact"});
+    v("checker", checker, "When two answers are the same.", comparing_checker_names());
     v("at_least", at_least, "Share of all that must agree; else the row is rejected.");
     v("into", into, "Field that takes the answer as its first giver wrote it.");
   }
