@@ -13,8 +13,8 @@ namespace {
 // Settings that the scores themselves do not depend on.
 bool leaves_scores(const std::string& path) {
   static const std::set<std::string> kNames = {
-      "output",         "selected", "report",  "decontaminate", "decontaminate-ratio",
-      "random-control", "seed",     "threads", "quiet",         "log-level"};
+      "output", "selected", "report", "decontaminate", "decontaminate-ratio", "random-control",
+      "seed",   "threads",  "quiet",  "log-level",     "tokenizer-threads"};
   return path.starts_with("selection.") || kNames.contains(path);
 }
 

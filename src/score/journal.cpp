@@ -16,6 +16,18 @@ namespace reflect {
 namespace {
 
 constexpr std::size_t kKeySize = 32;
+constexpr std::size_t kHeadSize = kKeySize + 1 + 16 + 1;  // key, hash and the spaces behind them
+
+// What stands before a batch's rows.
+std::string head_of(std::string_view key, std::string_view rows) {
+  const std::string both = std::string(key) + " " + std::string(rows);
+  return fmt::format("{} {:016x} ", key, content_hash64(both));
+}
+
+bool is_whole(std::string_view line) {
+  if (line.size() <= kHeadSize) return false;
+  return line.starts_with(head_of(line.substr(0, kKeySize), line.substr(kHeadSize)));
+}
 
 [[noreturn]] void fail_io(const std::string& path, std::string_view what) {
   fail("journal", "cannot {} {}: {}", what, path, std::strerror(errno));
@@ -49,10 +61,19 @@ void Journal::load() {
   {
     const MappedFile map(path_);
     const std::string_view bytes(reinterpret_cast<const char*>(map.data()), map.size());
-    for (std::size_t end; (end = bytes.find('\n', size_)) != bytes.npos; size_ = end + 1)
-      if (end > size_ + kKeySize)
-        offsets_[std::string(bytes.substr(size_, kKeySize))] = {size_ + kKeySize + 1,
-                                                                end - size_ - kKeySize - 1};
+    std::size_t number = 1;
+    for (std::size_t end; (end = bytes.find('\n', size_)) != bytes.npos;
+         size_ = end + 1, ++number) {
+      const std::string_view line = bytes.substr(size_, end - size_);
+      if (!is_whole(line))
+        fail(
+            "journal",
+            "{}:{}: damaged, or written by another version (from byte {} to {}); take the line out "
+            "(sed -i {}d) to score its rows again, or delete the file to score all again",
+            path_, number, size_, end, number);
+      offsets_[std::string(line.substr(0, kKeySize))] = {size_ + kHeadSize,
+                                                         line.size() - kHeadSize};
+    }
   }
   if (::ftruncate(file_, static_cast<off_t>(size_)) != 0) fail_io(path_, "cut the end of");
 }
@@ -74,10 +95,10 @@ std::vector<Json> Journal::rows(const std::string& key) const {
 
 void Journal::append(const std::string& key, const std::vector<Json>& rows) {
   const std::string text = Json(rows).dump();
-  write_all(file_, path_, key + " " + text + "\n");
+  write_all(file_, path_, head_of(key, text) + text + "\n");
   if (::fsync(file_) != 0) fail_io(path_, "sync");
-  offsets_[key] = {size_ + kKeySize + 1, text.size()};
-  size_ += kKeySize + text.size() + 2;
+  offsets_[key] = {size_ + kHeadSize, text.size()};
+  size_ += kHeadSize + text.size() + 1;
 }
 
 void Journal::remove() {

@@ -9,9 +9,10 @@
 
 namespace reflect {
 
-// One line a batch: its key (a hash of all that its scores depend on), a space, its rows as a JSON
-// array. A line that was not finished is cut off when the journal is opened. Holds a lock, so that
-// two runs cannot write the same output.
+// One line a batch: its key (a hash of all that its scores depend on), a hash of key and rows, its
+// rows as a JSON array, with spaces between. Opening it cuts off a line that was not finished and
+// checks all others; one that does not fit its hash is an Error that names line and byte. Holds a
+// lock, so that two runs cannot write the same output.
 class Journal {
  public:
   explicit Journal(std::string path);

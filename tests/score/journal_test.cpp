@@ -66,11 +66,29 @@ TEST_CASE("two runs cannot write one journal") {
   CHECK_THROWS_WITH(Journal(folder / "j"), Catch::Contains("in use"));
 }
 
-TEST_CASE("a damaged line is an error that names the byte") {
+TEST_CASE("a damaged line is an error when the journal is opened, wherever the damage is") {
   TempFolder folder;
-  const std::string path = folder / "j", key = content_hash("1");
-  write_file_atomic(path, key + " [{\"id\":\n");
-  CHECK_THROWS_WITH(Journal(path).rows(key), Catch::Contains("damaged at byte 33"));
+  const std::string path = folder / "j", first = content_hash("1"), second = content_hash("2");
+  { Journal(path).append(first, rows(0, 2)); }
+  const std::size_t one = read_file(path).size();
+  { Journal(path).append(second, rows(2, 1)); }
+  const std::string whole = read_file(path);
+  for (std::size_t at = one; at < whole.size() - 1; ++at) {
+    std::string damaged = whole;
+    damaged[at] ^= 1;
+    write_file_atomic(path, damaged);
+    REQUIRE_THROWS_WITH(
+        Journal(path),
+        Catch::Contains(
+            fmt::format("{}:2: damaged, or written by another version (from byte {}", path, one)));
+    REQUIRE(read_file(path) == damaged);
+  }
+}
+
+TEST_CASE("a line that is no journal's is an error") {
+  TempFolder folder;
+  write_file_atomic(folder / "j", "{}\n");
+  CHECK_THROWS_WITH(Journal(folder / "j"), Catch::Contains(folder / "j:1: damaged"));
 }
 
 }  // namespace reflect
