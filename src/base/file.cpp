@@ -1,10 +1,12 @@
 #include "reflect/base/file.h"
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <filesystem>
 #include <system_error>
@@ -53,6 +55,41 @@ bool is_folder(const std::string& path) {
 bool is_device_or_pipe(const std::string& path) {
   struct stat info;
   return ::stat(path.c_str(), &info) == 0 && !S_ISREG(info.st_mode) && !S_ISDIR(info.st_mode);
+}
+
+constexpr std::string_view kTemporary = ".tmp";  // then the process
+
+bool is_temporary_of(const std::string& target, std::string_view name) {
+  if (!name.starts_with(target) || !name.substr(target.size()).starts_with(kTemporary)) {
+    return false;
+  }
+  const std::string_view process = name.substr(target.size() + kTemporary.size());
+  return !process.empty() &&
+         std::ranges::all_of(process, [](char each) { return each >= '0' && each <= '9'; });
+}
+
+// Removes what killed processes have left of `target`. A process that still writes holds a lock,
+// which a file system may share between machines; where it knows no locks nothing is removed.
+void remove_abandoned(const fs::path& target) {
+  std::error_code error;
+  const fs::path folder = target.has_parent_path() ? target.parent_path() : fs::path(".");
+  for (fs::directory_iterator at(folder, error), end; !error && at != end; at.increment(error)) {
+    if (!is_temporary_of(target.filename(), at->path().filename().string())) continue;
+    const Descriptor file(::open(at->path().c_str(), O_WRONLY | O_CLOEXEC | O_NOFOLLOW));
+    if (file.fd >= 0 && ::flock(file.fd, LOCK_EX | LOCK_NB) == 0) ::unlink(at->path().c_str());
+  }
+}
+
+// Creates the file and takes the lock that says that it is being written.
+int open_locked(const std::string& path) {
+  for (int attempt = 0; attempt < 3; ++attempt) {
+    const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    struct stat info;
+    if (fd < 0 || ::flock(fd, LOCK_EX | LOCK_NB) != 0) return fd;
+    if (::fstat(fd, &info) != 0 || info.st_nlink != 0) return fd;
+    ::close(fd);  // another process took it for abandoned before the lock was held
+  }
+  return -1;
 }
 
 Compression compression_of(const std::string& path) {
@@ -118,8 +155,9 @@ struct AtomicWriter::State {
     } else {
       target = link_target(path);
       if (is_folder(target)) fail("write", "{}: is a folder; give a file's name", path);
-      temporary = target + ".tmp" + std::to_string(::getpid());
-      fd = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+      remove_abandoned(target);
+      temporary = fmt::format("{}{}{}", target, kTemporary, ::getpid());
+      fd = open_locked(temporary);
     }
     if (fd < 0) {
       fail("write", "{}: {}; does the folder exist, and may you write there?", path,

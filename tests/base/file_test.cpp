@@ -1,7 +1,10 @@
 #include "reflect/base/file.h"
 
+#include <fcntl.h>
+#include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <catch2/catch.hpp>
 #include <csignal>
@@ -63,6 +66,22 @@ TEST_CASE("a writer without commit leaves no trace") {
   }
   CHECK(read_file(folder / "a") == "old");
   CHECK(files_in(folder) == 1);
+}
+
+TEST_CASE("what a killed process has left of a file is removed, what one still writes is not") {
+  const TempFolder folder;
+  for (const char* name : {"a.tmp1", "a.tmp", "a.tmpfs", "a.tmp1x", "ba.tmp1", "a1.tmp1"}) {
+    write_file_atomic(folder / name, "part");
+  }
+  const int fd = ::open((folder / "a.tmp22").c_str(), O_WRONLY | O_CREAT, 0600);
+  REQUIRE(::flock(fd, LOCK_EX) == 0);
+  write_file_atomic(folder / "a", "whole");
+  CHECK_FALSE(fs::exists(folder / "a.tmp1"));
+  CHECK(files_in(folder) == 7);
+  ::close(fd);
+  write_file_atomic(folder / "a", "again");
+  CHECK(read_file(folder / "a") == "again");
+  CHECK(files_in(folder) == 6);
 }
 
 TEST_CASE("a full disk keeps the old file and leaves no temporary") {

@@ -41,7 +41,8 @@ class MappedFile {
 // Writes a file that appears under its name only when `commit` has been called; without it the
 // temporary is removed. ".gz" and ".zst" compress; "-" is standard output. A device or a pipe is
 // written directly; behind a symbolic link the linked file is replaced. Write errors (a full disk)
-// throw and leave what stood under the name before.
+// throw and leave what stood under the name before. A temporary that a killed process has left of
+// the same file is removed.
 class AtomicWriter {
  public:
   explicit AtomicWriter(const std::string& path);
