@@ -22,6 +22,7 @@ namespace fs = std::filesystem;
 
 constexpr const char* kSingleFile = "model.safetensors";
 constexpr const char* kIndexFile = "model.safetensors.index.json";
+constexpr const char* kMark = ".reflect-merge";  // in a folder that is not whole yet
 
 // The tensors of the merged model: the base's, the adapted ones with their update added.
 class MergedTensors {
@@ -161,6 +162,21 @@ void check_output_folder(const std::string& folder) {
     fail_usage("merge", "--output {}: exists and is not empty; choose another folder", folder);
 }
 
+// A folder for what is not whole yet. One that an interrupted run left is emptied.
+std::string fresh_partial_folder(const std::string& output) {
+  const fs::path folder = output + ".partial";
+  if (fs::exists(folder) && !fs::exists(folder / kMark) &&
+      (!fs::is_directory(folder) || !fs::is_empty(folder)))
+    fail_usage("merge",
+               "{} is needed while merging and holds what is not of an interrupted merge; move it "
+               "away or choose another --output",
+               folder.string());
+  fs::remove_all(folder);
+  make_folder(folder.string());
+  write_file_atomic((folder / kMark).string(), "");
+  return folder.string();
+}
+
 void require(const std::string& value, const char* flag) {
   if (value.empty()) fail_usage("merge", "{} is missing", flag);
 }
@@ -176,9 +192,7 @@ ExitCode merge(const MergeConfig& config) {
   const LlamaConfig llama = read_llama_config(config.model);
   const MergedTensors tensors(config.model, config.adapter, llama);
 
-  const std::string partial = config.output + ".partial";
-  fs::remove_all(partial);
-  make_folder(partial);
+  const std::string partial = fresh_partial_folder(config.output);
   write_tensors(partial, tensors, static_cast<std::size_t>(config.max_shard_bytes));
   copy_small_files(config.model, partial);
   compare_tensors(partial, tensors);
@@ -189,6 +203,7 @@ ExitCode merge(const MergeConfig& config) {
          "logits of the merged model differ by {:.3g} standard deviations (allowed {:.3g})",
          difference, allowed_difference(llama));
   }
+  fs::remove(fs::path(partial) / kMark);
   fs::remove(config.output);
   fs::rename(partial, config.output);
   fmt::print("merged {} of {} tensors into {}; logits differ by {:.2g} standard deviations\n",

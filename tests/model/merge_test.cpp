@@ -47,6 +47,19 @@ TEST_CASE("merged logits equal peft's adapter logits") {
   CHECK((logits - wanted).abs().max().item<double>() <= 1e-4);
 }
 
+TEST_CASE("what an interrupted merge left is replaced, another folder of that name stays") {
+  const TempFolder folder;
+  const MergeConfig config = config_for(folder / "merged");
+  make_folder(folder / "merged.partial");
+  write_file_atomic(folder / "merged.partial/model.safetensors", "a user's");
+  CHECK_THROWS_WITH(merge(config), Catch::Contains(folder / "merged.partial is needed"));
+  CHECK(read_file(folder / "merged.partial/model.safetensors") == "a user's");
+  write_file_atomic(folder / "merged.partial/.reflect-merge", "");
+  REQUIRE(merge(config) == ExitCode::kDone);
+  CHECK_FALSE(std::filesystem::exists(folder / "merged.partial"));
+  CHECK_FALSE(std::filesystem::exists(folder / "merged/.reflect-merge"));
+}
+
 TEST_CASE("merge refuses what it cannot do") {
   const TempFolder folder;
   MergeConfig config = config_for(folder.path());
