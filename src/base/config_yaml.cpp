@@ -41,10 +41,11 @@ class YamlReader {
   void read_entry(const YAML::Node& key, const YAML::Node& value, std::vector<Field>& fields,
                   const std::string& path, const std::string& shown) {
     const auto field = std::ranges::find(fields, path, &Field::path);
-    if (field != fields.end()) {
+    const bool group =
+        std::ranges::any_of(fields, [&](const Field& f) { return f.path.starts_with(path + "."); });
+    if (field != fields.end() && !(group && value.IsMap())) {
       read_field(value, key, *field, shown);
-    } else if (std::ranges::any_of(
-                   fields, [&](const Field& f) { return f.path.starts_with(path + "."); })) {
+    } else if (group) {
       read_map(value, fields, path + ".", shown + ".");
     } else {
       std::vector<std::string> known;
@@ -139,13 +140,17 @@ std::string yaml_value(const Field& field) {
   return text_of(field);
 }
 
-std::vector<std::string> split_path(const std::string& path) {
+// The groups around a field and its name. A field that is a group, too ("a" beside "a.b"), has no
+// map: what is in the group is named with its dot.
+std::vector<std::string> split_path(const std::string& path, const std::vector<Field>& fields) {
   std::vector<std::string> parts(1);
-  for (const char c : path) {
-    if (c == '.') {
+  for (std::size_t i = 0; i < path.size(); ++i) {
+    const bool is_field = path[i] == '.' && std::ranges::find(fields, path.substr(0, i),
+                                                              &Field::path) != fields.end();
+    if (path[i] == '.' && !is_field) {
       parts.emplace_back();
     } else {
-      parts.back() += c;
+      parts.back() += path[i];
     }
   }
   return parts;
@@ -159,7 +164,7 @@ class YamlWriter {
   std::string write(const std::vector<Field>& fields, std::size_t indent) {
     std::vector<std::string> open;  // the groups around the last field
     for (const Field& field : fields) {
-      std::vector<std::string> groups = split_path(field.path);
+      std::vector<std::string> groups = split_path(field.path, fields);
       const std::string name = groups.back();
       groups.pop_back();
       const auto shared = std::ranges::mismatch(open, groups).in2 - groups.begin();

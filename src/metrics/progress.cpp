@@ -49,6 +49,12 @@ void Progress::update(std::int64_t done, const std::string& detail) {
   std::fflush(stderr);
 }
 
+void Progress::clear() {
+  if (quiet_ || !open_ || !terminal_) return;
+  fmt::print(stderr, "\r\x1b[K");
+  std::fflush(stderr);
+}
+
 void Progress::finish(const std::string& detail) {
   if (quiet_ || !open_) return;
   open_ = false;

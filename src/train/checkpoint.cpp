@@ -5,7 +5,9 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <filesystem>
+#include <set>
 
 #include "reflect/base/error.h"
 #include "reflect/base/file.h"
@@ -66,7 +68,7 @@ void write_folder_atomic(const std::string& path,
   fs::remove_all(old);
 }
 
-CheckpointStore::CheckpointStore(std::string folder, std::int64_t keep)
+CheckpointStore::CheckpointStore(std::string folder, Keep keep)
     : folder_(std::move(folder)), keep_(keep) {
   make_folder(folder_);
 }
@@ -106,9 +108,43 @@ void CheckpointStore::save(std::int64_t step, const Json& state,
     fail("checkpoint", "step {} could not be saved: {}; {}", step, error.what(),
          newest() ? "the last good checkpoint is " + *newest() : "there is no checkpoint yet");
   }
+  remove_others();
+}
+
+void CheckpointStore::remove_others() const {
   const std::vector<std::int64_t> found = steps();
-  for (std::size_t i = 0; i + static_cast<std::size_t>(keep_) < found.size(); ++i)
-    fs::remove_all(path_of(found[i]));
+  const auto best = by_loss();
+  const auto count = [](std::int64_t keep, std::size_t all) {
+    return std::min(static_cast<std::size_t>(keep), all);
+  };
+  std::set<std::int64_t> kept(found.end() - count(keep_.newest, found.size()), found.end());
+  for (std::size_t i = 0; i < count(keep_.best, best.size()); ++i) kept.insert(best[i].second);
+  for (const std::int64_t step : found)
+    if (!kept.contains(step)) fs::remove_all(path_of(step));
+}
+
+std::vector<std::pair<double, std::int64_t>> CheckpointStore::by_loss() const {
+  std::vector<std::pair<double, std::int64_t>> found;
+  for (const std::int64_t step : steps()) {
+    const Json state = Json::parse(read_file(path_of(step) + "/" + kMarker), nullptr, false);
+    const auto loss = state.find("heldout_loss");
+    if (loss != state.end() && loss->is_number()) found.emplace_back(*loss, step);
+  }
+  std::ranges::sort(found);
+  return found;
+}
+
+std::optional<std::string> CheckpointStore::best() const {
+  const auto found = by_loss();
+  if (found.empty()) return std::nullopt;
+  return path_of(found.front().second);
+}
+
+bool CheckpointStore::is_among_best(double heldout_loss) const {
+  if (!std::isfinite(heldout_loss)) return false;
+  const auto better = std::ranges::count_if(
+      by_loss(), [&](const auto& saved) { return saved.first <= heldout_loss; });
+  return better < keep_.best;
 }
 
 void require_same_run(const Json& saved, const Json& now, const std::string& checkpoint) {

@@ -18,28 +18,22 @@ TrainConfig resolved(const TrainConfig& config, const TrainingData& data, const 
   return result;
 }
 
-Json identity_of(TrainConfig config, const TrainingData& data) {
-  static const std::vector<std::string> kFree = {"model",
-                                                 "train",
-                                                 "output",
-                                                 "adapter",
-                                                 "save_every",
-                                                 "keep_checkpoints",
-                                                 "explain",
-                                                 "device",
-                                                 "save_dtype",
-                                                 "threads",
-                                                 "max_skipped_steps",
-                                                 "log-level",
-                                                 "launch.nproc",
-                                                 "launch.timeout",
-                                                 "quiet",
-                                                 "placement",
-                                                 "recompute"};
+Json identity_of(TrainConfig config, const TrainingData& data, const TrainingData& heldout) {
+  static const std::vector<std::string> kFree = {"model",          "train",
+                                                 "output",         "adapter",
+                                                 "save_every",     "keep_checkpoints",
+                                                 "keep_best",      "heldout",
+                                                 "heldout.every",  "explain",
+                                                 "device",         "save_dtype",
+                                                 "threads",        "max_skipped_steps",
+                                                 "log-level",      "launch.nproc",
+                                                 "launch.timeout", "quiet",
+                                                 "placement",      "recompute"};
   Json identity;
   for (const Field& field : fields_of(config))
     if (std::ranges::find(kFree, field.path) == kFree.end()) identity[field.path] = text_of(field);
   identity["hash of rows"] = data.hash;
+  if (!heldout.examples.empty()) identity["hash of held-out rows"] = heldout.hash;
   identity["hash of config.json"] = content_hash(read_file(config.model + "/config.json"));
   if (!config.adapter.empty())
     identity["hash of adapter"] =
@@ -47,16 +41,20 @@ Json identity_of(TrainConfig config, const TrainingData& data) {
   return identity;
 }
 
-RunFolder::RunFolder(TrainConfig config, const TrainingData& data, Json identity,
-                     ProcessGroup group)
+RunFolder::RunFolder(TrainConfig config, const RunRows& rows, Json identity, ProcessGroup group)
     : config_(std::move(config)),
       record_path_(config_.output + "/run.json"),
       group_(std::move(group)) {
+  const TrainingData& data = rows.trained;
   record_ = {
       {"finished", false},
       {"run", std::move(identity)},
       {"rows", {{"read", data.rows}, {"trained", data.examples.size()}, {"dropped", data.dropped}}},
       {"system_prompt_hashes", data.system_prompts}};
+  if (rows.heldout.rows > 0)
+    record_["heldout_rows"] = {{"read", rows.heldout.rows},
+                               {"measured", rows.heldout.examples.size()},
+                               {"dropped", rows.heldout.dropped}};
 }
 
 bool RunFolder::finished() {

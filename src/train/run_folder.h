@@ -14,14 +14,21 @@ namespace reflect {
 TrainConfig resolved(const TrainConfig& config, const TrainingData& data, const Runtime& runtime);
 
 // What two runs must share for one to go on from the other's checkpoint: every (resolved) setting
-// that the result depends on, and the contents of rows and model rather than their paths.
-Json identity_of(TrainConfig config, const TrainingData& data);
+// that the result depends on, and the contents of rows and model rather than their paths. Held-out
+// rows belong to it, if there are any: the best checkpoints are told by them.
+Json identity_of(TrainConfig config, const TrainingData& data, const TrainingData& heldout);
+
+// What run.json says of rows.
+struct RunRows {
+  const TrainingData& trained;
+  const TrainingData& heldout;  // empty: none
+};
 
 // Rank 0 of `group` writes, and reads for all.
 class RunFolder {
  public:
   // `config` resolved.
-  RunFolder(TrainConfig config, const TrainingData& data, Json identity, ProcessGroup group);
+  RunFolder(TrainConfig config, const RunRows& rows, Json identity, ProcessGroup group);
 
   // Whether the result of this very run is there already; Error when another run's is.
   bool finished();

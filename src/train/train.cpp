@@ -64,6 +64,10 @@ void check(const TrainConfig& config) {
   require(config.launch.timeout > 0, "launch.timeout", "must be at least 1 second");
   require(config.max_skipped_steps > 0, "max_skipped_steps", "must be at least 1");
   require(config.keep_checkpoints > 0, "keep_checkpoints", "must be at least 1");
+  require(config.keep_best >= 0, "keep_best", "must not be negative");
+  require(config.keep_best == 0 || !config.heldout.empty(), "keep_best",
+          "needs --heldout: the best are told by the loss of held-out rows");
+  require(config.heldout_every >= 0, "heldout.every", "must not be negative");
   require(config.init == "checkpoint" || config.method == "full", "init",
           "random needs --method full: random weights stay random under an adapter");
   require(config.base.storage == "dtype" || config.method == "lora", "base.storage",
@@ -112,7 +116,7 @@ std::int64_t max_seq_length_of(const TrainConfig& config) {
   return config.max_seq_length;
 }
 
-PackPlan plan_of(const TrainConfig& config, const TrainingData& data) {
+PackPlan plan_of(const TrainConfig& config, const TrainingData& data, bool shuffle) {
   const std::int64_t rows_per_item = config.loss.kind == "dpo" ? 2 : 1;
   const std::int64_t capacity = config.packing.capacity > 0
                                     ? config.packing.capacity
@@ -120,7 +124,7 @@ PackPlan plan_of(const TrainConfig& config, const TrainingData& data) {
   PackPlan plan(data.lengths(), {.capacity = capacity,
                                  .window = config.packing.window,
                                  .rows_per_item = rows_per_item,
-                                 .shuffle = config.order == "shuffle",
+                                 .shuffle = shuffle,
                                  .seed = static_cast<std::uint64_t>(config.runtime.seed)});
   if (capacity < plan.longest())
     fail_usage("train",
@@ -130,15 +134,39 @@ PackPlan plan_of(const TrainConfig& config, const TrainingData& data) {
   return plan;
 }
 
+TrainingData read_rows(const TrainConfig& config, const TrainingDataOptions& options,
+                       const ChatTemplate& chat, const Tokenizer& tokenizer) {
+  TrainingData data = config.loss.kind == "dpo" ? load_preference_data(options, chat, tokenizer)
+                                                : load_training_data(options, chat, tokenizer);
+  check_examples(data.examples, chat, tokenizer);
+  return data;
+}
+
 TrainingData read_data(const TrainConfig& config, const ChatTemplate& chat,
                        const Tokenizer& tokenizer) {
-  const TrainingDataOptions options{.files = config.train,
-                                    .preset = config.loss.preset,
-                                    .lora = config.method == "lora",
-                                    .max_seq_length = max_seq_length_of(config),
-                                    .keep_records = config.explain > 0};
-  return config.loss.kind == "dpo" ? load_preference_data(options, chat, tokenizer)
-                                   : load_training_data(options, chat, tokenizer);
+  return read_rows(config,
+                   {.files = config.train,
+                    .preset = config.loss.preset,
+                    .lora = config.method == "lora",
+                    .max_seq_length = max_seq_length_of(config),
+                    .keep_records = config.explain > 0},
+                   chat, tokenizer);
+}
+
+// With the weights of the rows that are trained on. No rows where no file is given.
+TrainingData read_heldout(const TrainConfig& config, const TrainingData& trained,
+                          const ChatTemplate& chat, const Tokenizer& tokenizer) {
+  if (config.heldout.empty()) return {};
+  TrainingData data = read_rows(config,
+                                {.files = config.heldout,
+                                 .preset = trained.preset,
+                                 .max_seq_length = max_seq_length_of(config),
+                                 .heldout = true},
+                                chat, tokenizer);
+  if (const std::int64_t shared = count_shared(data.examples, trained.examples); shared > 0)
+    spdlog::warn("{} of {} held-out rows are trained on, too; their loss says nothing of new rows",
+                 shared, data.examples.size());
+  return data;
 }
 
 TunedModelOptions model_options(const TrainConfig& config, const ProcessGroup& group) {
@@ -166,6 +194,8 @@ TrainerConfig trainer_config(const TrainConfig& config, const RunLength& length,
           .max_skipped_steps = config.max_skipped_steps,
           .save_every = config.save_every,
           .keep_checkpoints = config.keep_checkpoints,
+          .keep_best = config.keep_best,
+          .heldout_every = config.heldout_every,
           .seed = static_cast<std::uint64_t>(config.runtime.seed),
           .quiet = config.runtime.quiet,
           .identity = std::move(identity)};
@@ -176,11 +206,19 @@ at::ScalarType saved_dtype(const TrainConfig& config, const Runtime& runtime) {
   return config.save_dtype == "bf16" ? at::kBFloat16 : at::kFloat;
 }
 
-void report(const TrainingData& data, const PackPlan& plan, const RunLength& length) {
-  std::string dropped;
-  for (const auto& [reason, count] : data.dropped) dropped += fmt::format(", {} {}", count, reason);
-  spdlog::info("{} rows, {} trained on{}; loss preset {}", data.rows, data.examples.size(), dropped,
-               data.preset);
+std::string dropped_text(const TrainingData& data) {
+  std::string text;
+  for (const auto& [reason, count] : data.dropped) text += fmt::format(", {} {}", count, reason);
+  return text;
+}
+
+void report(const TrainingData& data, const TrainingData& heldout, const PackPlan& plan,
+            const RunLength& length) {
+  spdlog::info("{} rows, {} trained on{}; loss preset {}", data.rows, data.examples.size(),
+               dropped_text(data), data.preset);
+  if (heldout.rows > 0)
+    spdlog::info("{} rows held out, {} measured{}", heldout.rows, heldout.examples.size(),
+                 dropped_text(heldout));
   if (data.reflective_rows > 0)
     spdlog::info("{} reflective rows, {} without an error span", data.reflective_rows,
                  data.reflective_without_error);
@@ -205,28 +243,32 @@ ExitCode train(const TrainConfig& config) {
   const auto tokenizer = load_tokenizer(config.model);
   const ChatTemplate chat = ChatTemplate::choose(config.chat_template, config.model);
   const TrainingData data = read_data(config, chat, *tokenizer);
-  check_examples(data.examples, chat, *tokenizer);
-  const PackPlan plan = plan_of(config, data);
+  const PackPlan plan = plan_of(config, data, config.order == "shuffle");
   if (config.explain > 0) {
     if (place.rank == 0)
       explain(std::cout, {data, plan.epoch(0), chat, *tokenizer}, config.explain);
     return ExitCode::kDone;
   }
+  TrainingData heldout = read_heldout(config, data, chat, *tokenizer);
   const TrainConfig settled = resolved(config, data, runtime);
-  const Json identity = identity_of(settled, data);
+  const Json identity = identity_of(settled, data, heldout);
   ProcessGroup group = meet(config, place, runtime, identity);
-  RunFolder folder(settled, data, identity, group);
+  RunFolder folder(settled, {data, heldout}, identity, group);
   if (folder.finished()) {
     spdlog::info("{} is finished already", config.output);
     return ExitCode::kDone;
   }
   const RunLength length = measure_run(plan, {config.epochs, config.max_steps, config.max_tokens,
                                               config.gradient_accumulation_steps});
-  report(data, plan, length);
+  report(data, heldout, plan, length);
   TunedModel model(model_options(config, group), runtime);
   check_packing(model, data.examples, plan.epoch(0).front());
   Trainer trainer(trainer_config(config, length, identity), model, data.examples, PackStream(plan),
                   group);
+  if (!heldout.examples.empty()) {
+    const PackPlan packs = plan_of(config, heldout, /*shuffle=*/false);
+    trainer.set_heldout({std::move(heldout.examples), packs.epoch(0)});
+  }
   if (trainer.resume()) spdlog::info("resumed at step {}", trainer.state().step);
   folder.begin(model);
   if (const int signal = trainer.run(); signal != 0) {

@@ -2,12 +2,11 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/from_blob.h>
+#include <spdlog/spdlog.h>
 #include <sys/resource.h>
 
 #include <chrono>
 #include <cmath>
-#include <numeric>
 
 #include "reflect/base/error.h"
 #include "reflect/base/random.h"
@@ -20,82 +19,13 @@ namespace {
 using Json = nlohmann::ordered_json;
 using Clock = std::chrono::steady_clock;
 
-constexpr std::size_t kNoSpan = 6;  // in the arrays of LossSums
-
 std::int64_t peak_rss_mib() {
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
   return usage.ru_maxrss / 1024;
 }
 
-Json by_span(const LossSums& sums) {
-  Json result = Json::object();
-  for (std::size_t type = 0; type < sums.nll.size(); ++type) {
-    if (sums.tokens[type] == 0) continue;
-    const auto name = type == kNoSpan ? "other" : name_of(static_cast<SpanType>(type));
-    result[std::string(name)] = sums.nll[type] / static_cast<double>(sums.tokens[type]);
-  }
-  return result;
-}
-
-Json json_of(const PreferenceSums& sums) {
-  const auto pairs = static_cast<double>(sums.pairs);
-  return {{"pairs", sums.pairs},
-          {"chosen_reward", sums.chosen_reward / pairs},
-          {"rejected_reward", sums.rejected_reward / pairs},
-          {"margin", (sums.chosen_reward - sums.rejected_reward) / pairs},
-          {"accuracy", static_cast<double>(sums.right) / pairs}};
-}
-
-// Adds up each number over all ranks.
-void sum_over_ranks(ProcessGroup& group, const std::vector<double*>& sums,
-                    const std::vector<std::int64_t*>& counts) {
-  std::vector<double> values;
-  for (const double* sum : sums) values.push_back(*sum);
-  for (const std::int64_t* count : counts) values.push_back(static_cast<double>(*count));
-  group.all_reduce(
-      at::from_blob(values.data(), static_cast<std::int64_t>(values.size()), at::kDouble));
-  for (std::size_t i = 0; i < sums.size(); ++i) *sums[i] = values[i];
-  for (std::size_t i = 0; i < counts.size(); ++i)
-    *counts[i] = static_cast<std::int64_t>(values[sums.size() + i]);
-}
-
 }  // namespace
-
-void LossSums::add(const PackInputs& inputs, const at::Tensor& nll_of_target) {
-  const at::Tensor values = nll_of_target.cpu(), weights = inputs.weights.cpu();
-  const float* nll_data = values.const_data_ptr<float>();
-  const float* weight_data = weights.const_data_ptr<float>();
-  for (std::size_t i = 0; i < inputs.span_type.size(); ++i) {
-    weighted += static_cast<double>(weight_data[i]) * nll_data[i];
-    weight += weight_data[i];
-    const std::int8_t span = inputs.span_type[i];
-    const std::size_t type = span < 0 ? kNoSpan : static_cast<std::size_t>(span);
-    nll[type] += nll_data[i];
-    ++tokens[type];
-  }
-}
-
-void PreferenceSums::add(const PreferenceLoss& pack) {
-  loss += pack.sum.item<double>();
-  chosen_reward += pack.chosen_reward.sum().item<double>();
-  rejected_reward += pack.rejected_reward.sum().item<double>();
-  pairs += pack.chosen_reward.numel();
-  right += (pack.chosen_reward > pack.rejected_reward).sum().item<std::int64_t>();
-}
-
-void LossSums::add_other_ranks(ProcessGroup& group) {
-  std::vector<double*> sums = {&weighted, &weight, &preference.loss, &preference.chosen_reward,
-                               &preference.rejected_reward};
-  for (double& sum : nll) sums.push_back(&sum);
-  std::vector<std::int64_t*> counts = {&preference.pairs, &preference.right};
-  for (std::int64_t& count : tokens) counts.push_back(&count);
-  sum_over_ranks(group, sums, counts);
-}
-
-std::int64_t LossSums::trained_tokens() const {
-  return std::accumulate(tokens.begin(), tokens.end(), std::int64_t{0});
-}
 
 Trainer::Trainer(TrainerConfig config, TunedModel& model, const std::vector<Example>& examples,
                  PackStream packs, ProcessGroup group)
@@ -105,7 +35,8 @@ Trainer::Trainer(TrainerConfig config, TunedModel& model, const std::vector<Exam
       packs_(std::move(packs)),
       group_(std::move(group)),
       optimizer_(config_.optimizer, model.parameters()),
-      checkpoints_(config_.output + "/checkpoints", config_.keep_checkpoints) {}
+      checkpoints_(config_.output + "/checkpoints", {config_.keep_checkpoints, config_.keep_best}) {
+}
 
 bool Trainer::resume() {
   const std::string state = group_.from_rank_0([this] { return load_newest(); });
@@ -140,27 +71,47 @@ int Trainer::run() {
 }
 
 int Trainer::run_steps(std::int64_t count) {
+  const bool fresh = state_.step == 0;
   if (group_.rank() == 0) {
-    metrics_.emplace(config_.output + "/metrics.jsonl", state_.step + 1);
-    events_.emplace(config_.output + "/tensorboard", state_.step + 1);
+    const std::int64_t first = fresh ? 0 : state_.step + 1;
+    metrics_.emplace(config_.output + "/metrics.jsonl", first);
+    events_.emplace(config_.output + "/tensorboard", first);
     progress_.emplace("train", "tokens", config_.length.tokens - state_.tokens, config_.quiet);
   }
   tokens_at_start_ = state_.tokens;
+  if (fresh && heldout_) {
+    measure_heldout();
+    log({{"step", 0}});
+  }
   const std::int64_t end = std::min(state_.step + count, config_.length.steps);
   while (state_.step < end) {
     const auto start = Clock::now();
     const std::vector<Batch> packs = next_packs();
     const StepReport report = train_step(packs);
-    log(report, std::chrono::duration<double>(Clock::now() - start).count());
+    Json line = line_of(report, std::chrono::duration<double>(Clock::now() - start).count());
+    heldout_sums_.reset();
+    if (heldout_due()) measure_heldout();
+    log(std::move(line));
     note_skipped(report, packs);
     const int signal = static_cast<int>(group_.max(signal_received()));
-    const bool due = config_.save_every > 0 && state_.step % config_.save_every == 0;
     if (signal != 0) note_signal(signal);
-    if (signal != 0 || (due && state_.step < config_.length.steps)) save();
+    if (signal != 0 || save_due()) save();
     if (signal != 0) return signal;
   }
   if (progress_) progress_->finish();
   return 0;
+}
+
+bool Trainer::save_due() {
+  // Rank 0 decides: it knows the checkpoints.
+  if (group_.max(group_.rank() == 0 && is_among_best() ? 1 : 0) != 0) return true;
+  return config_.save_every > 0 && state_.step % config_.save_every == 0 &&
+         state_.step < config_.length.steps;
+}
+
+bool Trainer::is_among_best() const {
+  return config_.keep_best > 0 && heldout_sums_ &&
+         checkpoints_.is_among_best(heldout_sums_->mean());
 }
 
 std::vector<Batch> Trainer::next_packs() {
@@ -173,13 +124,14 @@ std::vector<Batch> Trainer::next_packs() {
 }
 
 // Pack i of a step is rank (i mod size)'s.
-std::vector<Trainer::Share> Trainer::share_of(std::span<const Batch> packs) const {
+std::vector<Trainer::Share> Trainer::share_of(std::span<const Batch> packs,
+                                              const std::vector<Example>& examples) const {
   const at::Device device = model_.llama().runtime().device;
   const auto ranks = static_cast<std::size_t>(group_.size());
   std::vector<Share> share;
   for (std::size_t first = 0; first < packs.size(); first += ranks) {
     const std::size_t index = first + static_cast<std::size_t>(group_.rank());
-    share.push_back({index, index < packs.size() ? pack_inputs(examples_, packs[index], device)
+    share.push_back({index, index < packs.size() ? pack_inputs(examples, packs[index], device)
                                                  : idle_inputs(device)});
   }
   return share;
@@ -199,7 +151,7 @@ StepTotals Trainer::totals_of(const std::vector<Share>& share) {
 StepReport Trainer::train_step(std::span<const Batch> packs) {
   StepReport report;
   for (const Batch& pack : packs) report.tokens += pack.tokens();
-  const std::vector<Share> share = share_of(packs);
+  const std::vector<Share> share = share_of(packs, examples_);
   const StepTotals totals = totals_of(share);
   ParameterBuffer& parameters = model_.parameters();
   parameters.zero_gradients();
@@ -264,37 +216,85 @@ void Trainer::note_skipped(const StepReport& report, const std::vector<Batch>& p
        state_.skipped_in_a_row, fmt::join(rows, ", "));
 }
 
+LossSums Trainer::heldout_loss() {
+  const at::NoGradGuard no_grad;
+  const std::vector<Share> share = share_of(heldout_->packs, heldout_->examples);
+  const StepTotals totals = totals_of(share);
+  const ForwardOptions options = model_.forward_options();
+  LossSums sums;
+  for (const Share& part : share) {
+    if (config_.preference) {
+      preference_step(part.inputs, options, totals, sums);
+    } else {
+      sums.add(part.inputs, pack_loss(model_.llama(), part.inputs, options, totals.weight).nll);
+    }
+  }
+  sums.add_other_ranks(group_);
+  return sums;
+}
+
+bool Trainer::heldout_due() const {
+  if (!heldout_) return false;
+  const std::int64_t every = config_.heldout_every;
+  return state_.step == config_.length.steps || (every > 0 && state_.step % every == 0);
+}
+
+void Trainer::measure_heldout() {
+  heldout_sums_ = heldout_loss();
+  if (group_.rank() != 0) return;
+  std::string by_span;
+  for (const auto& [type, loss] : loss_by_span(*heldout_sums_).items())
+    by_span += fmt::format("{}{} {:.4f}", by_span.empty() ? "" : ", ", type, loss.get<double>());
+  progress_->clear();
+  spdlog::info("held out at step {}: loss {:.4f} ({})", state_.step, heldout_sums_->mean(),
+               by_span);
+}
+
 void Trainer::save() {
-  if (group_.rank() == 0)
-    checkpoints_.save(state_.step, {{"state", json_of(state_)}, {"run", config_.identity}},
-                      [&](const std::string& folder) {
-                        model_.write(folder, at::kFloat);
-                        write_safetensors(folder + "/optimizer.safetensors", optimizer_.state());
-                      });
+  if (group_.rank() == 0) {
+    Json state = {{"state", json_of(state_)}, {"run", config_.identity}};
+    if (heldout_sums_) state["heldout_loss"] = heldout_sums_->mean();
+    checkpoints_.save(state_.step, state, [&](const std::string& folder) {
+      model_.write(folder, at::kFloat);
+      write_safetensors(folder + "/optimizer.safetensors", optimizer_.state());
+    });
+  }
   group_.barrier();  // no rank ends, and so ends the job, before the checkpoint is there
 }
 
-void Trainer::log(const StepReport& report, double seconds) {
-  if (!metrics_) return;
-  const double rate = static_cast<double>(report.tokens) / seconds;
+Json Trainer::line_of(const StepReport& report, double seconds) const {
   Json line = {{"step", state_.step},
                {"loss", report.loss.mean()},
-               {"loss_by_span", by_span(report.loss)},
+               {"loss_by_span", loss_by_span(report.loss)},
                {"lr", report.learning_rate},
                {"grad_norm", report.gradient_norm},
                {"skipped", report.skipped},
                {"tokens", state_.tokens},
                {"trained_tokens", state_.trained_tokens},
-               {"tokens_per_second", rate},
+               {"tokens_per_second", static_cast<double>(report.tokens) / seconds},
                {"seconds", seconds},
                {"epoch", state_.position.epoch},
                {"peak_rss_mib", peak_rss_mib()}};
   if (config_.preference) line["preference"] = json_of(report.loss.preference);
+  return line;
+}
+
+void Trainer::log(Json line) {
+  if (!metrics_) return;
+  std::string detail = fmt::format("step {}/{}", state_.step, config_.length.steps);
+  if (line.contains("loss")) detail += fmt::format(", loss {:.4f}", line["loss"].get<double>());
+  if (heldout_sums_) {
+    Json& heldout = line["heldout"];
+    heldout = {{"loss", heldout_sums_->mean()},
+               {"loss_by_span", loss_by_span(*heldout_sums_)},
+               {"trained_tokens", heldout_sums_->trained_tokens()}};
+    if (config_.preference) heldout["preference"] = json_of(heldout_sums_->preference);
+    last_heldout_ = heldout_sums_->mean();
+  }
+  if (last_heldout_) detail += fmt::format(", held out {:.4f}", *last_heldout_);
   metrics_->write(line);
-  events_->write(line);
-  progress_->update(state_.tokens - tokens_at_start_,
-                    fmt::format("step {}/{}, loss {:.4f}", state_.step, config_.length.steps,
-                                report.loss.mean()));
+  events_->write(std::move(line));
+  progress_->update(state_.tokens - tokens_at_start_, detail);
 }
 
 }  // namespace reflect

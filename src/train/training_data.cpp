@@ -3,6 +3,7 @@
 #include <ATen/Parallel.h>
 
 #include <algorithm>
+#include <unordered_set>
 
 #include "reflect/base/error.h"
 #include "reflect/base/hash.h"
@@ -99,6 +100,12 @@ void tokenize(std::vector<Record>& records, const ExampleOptions& options, const
   records = std::move(kept);
 }
 
+template <class Value>
+std::string hash_of_values(const std::vector<Value>& values) {
+  return content_hash(
+      {reinterpret_cast<const char*>(values.data()), values.size() * sizeof(Value)});
+}
+
 }  // namespace
 
 std::vector<std::int64_t> TrainingData::lengths() const {
@@ -110,15 +117,18 @@ std::vector<std::int64_t> TrainingData::lengths() const {
 
 std::string hash_of(const std::vector<Example>& examples) {
   std::string digests;
-  const auto add = [&](const auto& values) {
-    digests += content_hash(
-        {reinterpret_cast<const char*>(values.data()), values.size() * sizeof(values[0])});
-  };
-  for (const Example& example : examples) {
-    add(example.input_ids);
-    add(example.weight);
-  }
+  for (const Example& example : examples)
+    digests += hash_of_values(example.input_ids) + hash_of_values(example.weight);
   return content_hash(digests);
+}
+
+std::int64_t count_shared(const std::vector<Example>& examples,
+                          const std::vector<Example>& others) {
+  std::unordered_set<std::string> seen;
+  for (const Example& example : others) seen.insert(hash_of_values(example.input_ids));
+  return std::ranges::count_if(examples, [&](const Example& example) {
+    return seen.contains(hash_of_values(example.input_ids));
+  });
 }
 
 void require_examples(const TrainingData& data) {
@@ -134,7 +144,7 @@ TrainingData load_training_data(const TrainingDataOptions& options, const ChatTe
   std::vector<Record> records = read_all(options.files, data);
   survey(records, data);
   data.preset = resolve_preset(options, records);
-  require_errors_to_mask(data);
+  if (!options.heldout) require_errors_to_mask(data);
   tokenize(records, {options.max_seq_length, SpanWeights::preset(data.preset)}, chat, tokenizer,
            data);
   if (options.keep_records) data.records = std::move(records);

@@ -57,6 +57,15 @@ struct Config {
   }
 };
 
+struct Both {
+  std::vector<std::string> rows = {"a"};
+  std::int64_t every = 1;
+  void visit(auto& v) {
+    v("rows", rows, "Rows.");
+    v("rows.every", every, "Steps.");
+  }
+};
+
 // What reading `yaml` as run.yaml says; empty where it is accepted. Also checks the exit code.
 std::string error_of(const std::string& yaml) {
   const TempFolder folder;
@@ -177,6 +186,19 @@ TEST_CASE("what to_yaml writes reads back equal") {
     CHECK(back.arms[0].schedule.warmup_ratio == 1e300);
     CHECK(to_yaml(fields_of(back)) == yaml);
   }
+}
+
+TEST_CASE("a setting may have the name of a group") {
+  Both both{{"x", "y"}, 7}, back;
+  std::vector<Field> fields = fields_of(back);
+  const TempFolder folder;
+  write_file_atomic(folder / "run.yaml", to_yaml(fields_of(both)));
+  read_yaml(folder / "run.yaml", fields);
+  CHECK(back.rows == both.rows);
+  CHECK(back.every == 7);
+  write_file_atomic(folder / "run.yaml", "rows:\n  every: 3\n");
+  read_yaml(folder / "run.yaml", fields);
+  CHECK(back.every == 3);
 }
 
 TEST_CASE("to_yaml explains every setting") {

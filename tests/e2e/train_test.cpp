@@ -52,6 +52,29 @@ TEST_CASE("a run that was killed or asked to stop ends with the bytes of an undi
   CHECK(metrics_of(place.run).size() == 10);
 }
 
+TEST_CASE("held-out rows are measured on the way, and the best checkpoints stay") {
+  const Workplace place;
+  const std::string heldout = place.folder / "heldout.jsonl", plain = place.folder / "plain";
+  write_file_atomic(heldout, trace_rows(40));
+  const ToolResult result =
+      run_tool("reflect-train",
+               place.arguments({"--heldout", heldout, "--heldout.every", "4", "--keep_best", "1"}));
+  INFO(result.err);
+  REQUIRE(result.exit_code == 0);
+  CHECK_THAT(result.err, Catch::Contains("30 of 40 held-out rows are trained on") &&
+                             Catch::Contains("held out at step 8: loss"));
+  std::vector<int> measured;
+  for (const Json& line : metrics_of(place.run))
+    if (line.contains("heldout")) measured.push_back(line["step"]);
+  CHECK(measured == std::vector<int>{0, 4, 8, 10});
+  CHECK(Json::parse(read_file(place.run + "/run.json"))["heldout_rows"]["measured"] == 40);
+  const auto kept = fs::directory_iterator(place.run + "/checkpoints");
+  CHECK(std::distance(kept, fs::directory_iterator()) > 0);
+  REQUIRE(run_tool("reflect-train", place.arguments({}, plain)).exit_code == 0);
+  CHECK(read_file(place.run + "/adapter/adapter_model.safetensors") ==
+        read_file(plain + "/adapter/adapter_model.safetensors"));
+}
+
 TEST_CASE("full fine-tuning writes a checkpoint that loads, in the type asked for") {
   const Workplace place;
   const ToolResult result =
@@ -193,6 +216,7 @@ TEST_CASE("reflect-train refuses what it cannot do, in one line") {
       {{"--optimizer.lr", "-1"}, 2, "optimizer.lr"},
       {{"--lora.alpha", "0"}, 2, "lora.alpha"},
       {{"--explain", "-1"}, 2, "explain"},
+      {{"--keep_best", "1"}, 2, "needs --heldout"},
   };
   for (const Mistake& mistake : mistakes) {
     const ToolResult result = run_tool("reflect-train", place.arguments(mistake.more));

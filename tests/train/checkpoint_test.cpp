@@ -1,7 +1,9 @@
 #include "reflect/train/checkpoint.h"
 
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <filesystem>
+#include <limits>
 
 #include "reflect/base/error.h"
 #include "reflect/base/file.h"
@@ -22,7 +24,7 @@ void save(CheckpointStore& store, std::int64_t step) {
 
 TEST_CASE("the newest checkpoints stay, older ones go") {
   const TempFolder folder;
-  CheckpointStore store(folder.path(), 2);
+  CheckpointStore store(folder.path(), {.newest = 2});
   CHECK_FALSE(store.newest());
   for (std::int64_t step : {8, 9, 10}) save(store, step);
   CHECK(store.newest() == folder / "step-10");
@@ -31,9 +33,29 @@ TEST_CASE("the newest checkpoints stay, older ones go") {
   CHECK_FALSE(fs::exists(folder / "step-8"));
 }
 
+TEST_CASE("the checkpoints with the lowest held-out loss stay, too") {
+  const TempFolder folder;
+  CheckpointStore store(folder.path(), {.newest = 1, .best = 2});
+  const std::vector<double> losses = {3, 1, 2, 4, 1.5};
+  for (std::size_t i = 0; i < losses.size(); ++i) {
+    const bool best = std::ranges::count_if(losses.begin(), losses.begin() + i,
+                                            [&](double l) { return l <= losses[i]; }) < 2;
+    CHECK(store.is_among_best(losses[i]) == best);
+    store.save(static_cast<std::int64_t>(i + 1), {{"heldout_loss", losses[i]}},
+               [](const std::string&) {});
+  }
+  save(store, 6);
+  CHECK(store.best() == folder / "step-2");
+  CHECK(store.newest() == folder / "step-6");
+  for (const int step : {1, 3, 4})
+    CHECK_FALSE(fs::exists(fmt::format("{}/step-{}", folder.path(), step)));
+  CHECK(fs::exists(folder / "step-5"));
+  CHECK_FALSE(store.is_among_best(std::numeric_limits<double>::quiet_NaN()));
+}
+
 TEST_CASE("a checkpoint without its marker does not count") {
   const TempFolder folder;
-  CheckpointStore store(folder.path(), 2);
+  CheckpointStore store(folder.path(), {.newest = 2});
   save(store, 3);
   make_folder(folder / "step-7");
   write_file_atomic(folder / "step-7/weights", "half");
@@ -43,7 +65,7 @@ TEST_CASE("a checkpoint without its marker does not count") {
 
 TEST_CASE("a failed save says so and leaves the last good checkpoint") {
   const TempFolder folder;
-  CheckpointStore store(folder.path(), 1);
+  CheckpointStore store(folder.path(), {.newest = 1});
   save(store, 3);
   const auto full_disk = [](const std::string& path) {
     write_file_atomic(path + "/weights", "half");

@@ -174,6 +174,29 @@ TEST_CASE("a run goes on with its base placed otherwise, to the bit") {
   require_equal(run_in_parts({{2, 2, {true}}, {4, 2, {true}}, {1, 2}}, 4), whole);
 }
 
+TEST_CASE("held-out rows have the same loss at any number of ranks, as rows and as pairs") {
+  const bool pairs = GENERATE(false, true);
+  const TempFolder folder;
+  std::vector<double> losses;
+  for (const int ranks : {1, 2, 4}) {
+    const auto failures = run_ranks(ranks, [&](ProcessGroup& group) {
+      TrainerConfig config = run_config(folder.path(), 2);
+      if (pairs) config.preference = PreferenceConfig{};
+      Run run(config, group);
+      std::vector<Batch> packs;
+      PackStream stream = run.packs(config);
+      for (int i = 0; i < 3; ++i) packs.push_back(stream.next());
+      run.trainer.set_heldout({run.examples, packs});
+      const double loss = run.trainer.heldout_loss().mean();
+      if (group.rank() == 0) losses.push_back(loss);
+    });
+    CHECK(failures == std::vector<std::string>(static_cast<std::size_t>(ranks)));
+  }
+  REQUIRE(losses.size() == 3);
+  CHECK(losses[0] > 0);
+  for (const double loss : losses) CHECK(loss == Approx(losses[0]).epsilon(1e-6));
+}
+
 TEST_CASE("a loss that is not finite on one rank skips the step on all") {
   const TempFolder folder;
   const auto failures = run_ranks(2, [&](ProcessGroup& group) {

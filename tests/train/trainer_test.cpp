@@ -7,6 +7,7 @@
 #include <catch2/catch.hpp>
 #include <csignal>
 #include <filesystem>
+#include <sstream>
 
 #include "golden_case.h"
 #include "reflect/base/error.h"
@@ -180,6 +181,45 @@ TEST_CASE("an interrupted run ends with the bytes of an undisturbed one") {
   REQUIRE(trainer.state().step == 4);
   REQUIRE(trainer.run() == 0);
   CHECK(result_of(trainer, parts) == result_of(straight, whole));
+}
+
+TEST_CASE("measuring held-out rows tells their loss and changes no bit of the run") {
+  const std::vector<Example> examples = read_golden_case("lora").examples;
+  const TempFolder plain, measured;
+  const std::vector<Batch> packs = {pack_of(examples, {0, 1}), pack_of(examples, {2})};
+  TunedModel undisturbed(tuned(true, 0.1), Runtime{}), model(tuned(true, 0.1), Runtime{});
+  const double before =
+      nll_of(model, examples, pack_of(examples, {0, 1, 2}))
+          .dot(pack_inputs(examples, pack_of(examples, {0, 1, 2}), at::kCPU).weights)
+          .item<double>();
+  Trainer(run_config(plain.path()), undisturbed, examples, packs_of(examples)).run();
+  TrainerConfig config = run_config(measured.path());
+  config.heldout_every = 4;
+  config.keep_best = 1;
+  Trainer trainer(config, model, examples, packs_of(examples));
+  trainer.set_heldout({examples, packs});
+  trainer.run();
+  CHECK(at::equal(model.parameters().values(), undisturbed.parameters().values()));
+
+  std::map<std::int64_t, nlohmann::json> heldout;
+  std::istringstream text(read_file(measured / "metrics.jsonl"));
+  for (std::string line; std::getline(text, line);) {
+    const auto json = nlohmann::json::parse(line);
+    if (json.contains("heldout")) heldout[json["step"]] = json["heldout"];
+  }
+  REQUIRE(heldout.size() == 4);
+  std::int64_t best = 0;
+  for (const std::int64_t step : {0, 4, 8, 10}) {
+    REQUIRE(heldout.contains(step));
+    CHECK(heldout[step]["loss_by_span"].contains("thinking"));
+    if (best == 0 || heldout[step]["loss"] < heldout[best]["loss"]) best = step;
+  }
+  const LossSums now = trainer.heldout_loss();
+  CHECK(heldout[10]["loss"] == now.mean());
+  CHECK(heldout[0]["loss"].get<double>() == Approx(before / now.weight).epsilon(1e-6));
+  // No checkpoint was due but that of the lowest loss.
+  CHECK(CheckpointStore(measured / "checkpoints", {}).best() ==
+        fmt::format("{}/step-{}", measured / "checkpoints", best));
 }
 
 TEST_CASE("a full disk at save is a clear error and the last good checkpoint stays") {

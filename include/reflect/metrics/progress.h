@@ -14,6 +14,7 @@ class Progress {
   ~Progress();
   void update(std::int64_t done,
               const std::string& detail = "");  // redraws at most 5 times a second
+  void clear();  // takes the live line away until the next update, so that others can print
   void finish(const std::string& detail = "");  // the last line, always printed
 
  private:

@@ -33,19 +33,30 @@ void write_folder_atomic(const std::string& path,
 // exists.
 class CheckpointStore {
  public:
-  // `keep`: how many of the newest stay.
-  CheckpointStore(std::string folder, std::int64_t keep);
+  // How many stay: the newest, and of those with a held-out loss the lowest.
+  struct Keep {
+    std::int64_t newest = 2, best = 0;
+  };
+  CheckpointStore(std::string folder, Keep keep);
   std::optional<std::string> newest() const;
-  // `write` puts the tensors into the folder that it is given; `state` becomes its state.json.
+  // The checkpoint with the lowest held-out loss, of equal ones the first.
+  std::optional<std::string> best() const;
+  // Whether a checkpoint with this held-out loss would stay as one of the best.
+  bool is_among_best(double heldout_loss) const;
+  // `write` puts the tensors into the folder that it is given; `state` becomes its state.json. Its
+  // number "heldout_loss", if any, is what the best are told by.
   void save(std::int64_t step, const nlohmann::ordered_json& state,
             const std::function<void(const std::string& folder)>& write);
 
  private:
   std::vector<std::int64_t> steps() const;  // of complete checkpoints, sorted
   std::string path_of(std::int64_t step) const;
+  // Held-out loss and step of complete checkpoints that have one, the lowest first.
+  std::vector<std::pair<double, std::int64_t>> by_loss() const;
+  void remove_others() const;
 
   std::string folder_;
-  std::int64_t keep_;
+  Keep keep_;
 };
 
 // Throws Error that names the first setting in which a run differs from the checkpoint that it is

@@ -20,6 +20,8 @@ namespace reflect {
 struct TrainConfig {
   std::string model;
   std::vector<std::string> train;
+  std::vector<std::string> heldout;
+  std::int64_t heldout_every = 100;
   std::string output;
   std::string method = "lora";
   std::string init = "checkpoint";
@@ -43,6 +45,7 @@ struct TrainConfig {
   std::int64_t max_skipped_steps = 5;
   std::int64_t save_every = 200;
   std::int64_t keep_checkpoints = 2;
+  std::int64_t keep_best = 0;
   std::string save_dtype = "auto";
   std::int64_t explain = 0;
   LaunchConfig launch;
@@ -51,6 +54,10 @@ struct TrainConfig {
   void visit(auto& v) {
     v("model", model, "Folder of the base checkpoint: config.json, tokenizer, weights.");
     v("train", train, "Rows to train on: JSON Lines, also .gz and .zst; several files are joined.");
+    v("heldout", heldout, "Rows whose loss is measured on the way and that are never trained on.");
+    v("heldout.every", heldout_every,
+      "Steps between measurements of the held-out rows; 0: only before the first step and after "
+      "the last.");
     v("output", output, "Folder of the run; the same command again resumes it.");
     v("method", method, "What is trained: an adapter or every weight.", {"lora", "full"});
     v("init", init, "Start from the checkpoint's weights or (method full) from random ones.",
@@ -85,6 +92,8 @@ struct TrainConfig {
       "Steps in a row with a non-finite loss or gradient after which the run stops.");
     v("save_every", save_every, "Steps between checkpoints; 0: only when a signal ends the run.");
     v("keep_checkpoints", keep_checkpoints, "How many of the newest checkpoints stay.");
+    v("keep_best", keep_best,
+      "How many more checkpoints stay: those with the lowest held-out loss.");
     v("save_dtype", save_dtype, "Type of the written model (method full); auto: as computed.",
       {"auto", "fp32", "bf16"});
     v("explain", explain, "Print this many packed rows token by token and stop; 0: train.");

@@ -1,7 +1,6 @@
 // The training loop: packs of rows to losses, gradients, updates, measurements and checkpoints.
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -14,10 +13,10 @@
 #include "reflect/metrics/metrics_log.h"
 #include "reflect/metrics/progress.h"
 #include "reflect/train/checkpoint.h"
+#include "reflect/train/loss_sums.h"
 #include "reflect/train/optimizer.h"
 #include "reflect/train/pack_inputs.h"
 #include "reflect/train/pack_plan.h"
-#include "reflect/train/preference.h"
 #include "reflect/train/schedule.h"
 #include "reflect/train/tuned_model.h"
 
@@ -34,36 +33,23 @@ struct TrainerConfig {
   std::int64_t max_skipped_steps = 5;
   std::int64_t save_every = 0;
   std::int64_t keep_checkpoints = 2;
+  std::int64_t keep_best = 0;      // more of them: those with the lowest held-out loss
+  std::int64_t heldout_every = 0;  // steps between measurements; 0: at the start and the end
   std::uint64_t seed = 0;
   bool quiet = false;
   nlohmann::ordered_json identity;  // what a checkpoint must agree on to be resumed
 };
 
-// What a step's losses are divided by, over all its packs.
+// Rows that are measured on the way and never trained on.
+struct HeldoutSet {
+  std::vector<Example> examples;
+  std::vector<Batch> packs;
+};
+
+// What the losses of some packs are divided by, over all of them.
 struct StepTotals {
   double weight = 0;  // of trained tokens
   PreferenceTotals preference;
-};
-
-// Sums over pairs of rows.
-struct PreferenceSums {
-  double loss = 0;  // of the step: divided by its totals
-  double chosen_reward = 0, rejected_reward = 0;
-  std::int64_t pairs = 0, right = 0;  // right: the chosen response has the larger reward
-  void add(const PreferenceLoss& loss);
-};
-
-// Sums over trained tokens, by span type.
-struct LossSums {
-  double weighted = 0;  // sum of weight * nll
-  double weight = 0;
-  std::array<double, 7> nll = {};           // by SpanType; last: end of turn and earlier turns
-  std::array<std::int64_t, 7> tokens = {};  // likewise
-  void add(const PackInputs& inputs, const at::Tensor& nll_of_target);
-  void add_other_ranks(ProcessGroup& group);
-  PreferenceSums preference;  // where rows are pairs
-  double mean() const { return preference.pairs > 0 ? preference.loss : weighted / weight; }
-  std::int64_t trained_tokens() const;
 };
 
 // One optimizer step as it went.
@@ -84,6 +70,9 @@ class Trainer {
   Trainer(TrainerConfig config, TunedModel& model, const std::vector<Example>& examples,
           PackStream packs, ProcessGroup group = {});
 
+  // To be measured by run: before the first step, every heldout_every steps and after the last.
+  void set_heldout(HeldoutSet heldout) { heldout_ = std::move(heldout); }
+
   // Goes on from the newest checkpoint, if there is one; tells whether.
   bool resume();
   // Steps until the run's length is reached or a signal arrives on any rank; the signal's number,
@@ -94,6 +83,8 @@ class Trainer {
 
   // One update from the given packs; gradients are of sum(w * nll) / sum(w) over all of them.
   StepReport train_step(std::span<const Batch> packs);
+  // Losses of the held-out rows as the model is now; nothing changes.
+  LossSums heldout_loss();
   void save();
 
   const TrainState& state() const { return state_; }
@@ -107,13 +98,19 @@ class Trainer {
 
   std::string load_newest();  // the state as JSON; empty: no checkpoint
   std::vector<Batch> next_packs();
-  std::vector<Share> share_of(std::span<const Batch> packs) const;
+  std::vector<Share> share_of(std::span<const Batch> packs,
+                              const std::vector<Example>& examples) const;
   StepTotals totals_of(const std::vector<Share>& share);
   void forward_backward(const Share& share, const StepTotals& totals, LossSums& sums);
   at::Tensor preference_step(const PackInputs& inputs, const ForwardOptions& options,
                              const StepTotals& totals, LossSums& sums);
   void note_skipped(const StepReport& report, const std::vector<Batch>& packs);
-  void log(const StepReport& report, double seconds);
+  bool heldout_due() const;
+  bool is_among_best() const;  // the loss just measured
+  void measure_heldout();
+  bool save_due();
+  nlohmann::ordered_json line_of(const StepReport& report, double seconds) const;
+  void log(nlohmann::ordered_json line);
 
   TrainerConfig config_;
   TunedModel& model_;
@@ -123,6 +120,9 @@ class Trainer {
   AdamW optimizer_;
   CheckpointStore checkpoints_;
   TrainState state_;
+  std::optional<HeldoutSet> heldout_;
+  std::optional<LossSums> heldout_sums_;  // of the step just made
+  std::optional<double> last_heldout_;
   std::optional<MetricsLog> metrics_;  // on rank 0
   std::optional<EventLog> events_;     // on rank 0
   std::optional<Progress> progress_;   // on rank 0

@@ -34,6 +34,7 @@ struct TrainingDataOptions {
   bool lora = true;    // what "auto" looks at
   std::int64_t max_seq_length = 4096;
   bool keep_records = false;  // for `explain`, which shows roles
+  bool heldout = false;       // measured, never trained on: mistakes may be without a span
 };
 
 struct TrainingData {
@@ -60,6 +61,9 @@ TrainingData load_training_data(const TrainingDataOptions& options, const ChatTe
 
 // Throws Error with the reasons where no row is left.
 void require_examples(const TrainingData& data);
+
+// How many of `examples` have the ids of one of `others`.
+std::int64_t count_shared(const std::vector<Example>& examples, const std::vector<Example>& others);
 
 // Of all ids and weights, in order.
 std::string hash_of(const std::vector<Example>& examples);
