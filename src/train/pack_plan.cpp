@@ -7,11 +7,13 @@
 
 namespace reflect {
 
-PackPlan::PackPlan(std::vector<std::int64_t> lengths, PackOptions options)
-    : lengths_(std::move(lengths)), options_(options) {
+PackPlan::PackPlan(std::vector<std::int64_t> lengths, PackOptions options, RowTraits traits)
+    : lengths_(std::move(lengths)), options_(std::move(options)) {
   const auto rows = static_cast<std::ptrdiff_t>(options_.rows_per_item);
   for (auto row = lengths_.begin(); row != lengths_.end(); row += rows)
     items_.push_back(std::accumulate(row, row + rows, std::int64_t{0}));
+  order_ = RowOrder(std::ssize(items_), std::move(traits),
+                    {.shuffle = options_.shuffle, .mix = options_.mix, .seed = options_.seed});
 }
 
 std::int64_t PackPlan::longest() const {
@@ -32,10 +34,8 @@ Batch PackPlan::rows_of(const Batch& items) const {
 
 std::vector<Batch> PackPlan::epoch(std::int64_t epoch) const {
   const auto key = static_cast<std::uint64_t>(epoch);
-  const auto rows = static_cast<std::int64_t>(items_.size());
-  std::vector<std::int64_t> order(items_.size());
-  std::iota(order.begin(), order.end(), 0);
-  if (options_.shuffle) Random(options_.seed, "order of rows", {key}).shuffle(order);
+  const std::vector<std::int64_t> order = order_.epoch(epoch);
+  const std::int64_t rows = std::ssize(order);
   std::vector<Batch> packs;
   for (std::int64_t begin = 0; begin < rows; begin += options_.window) {
     const std::int64_t end = std::min(rows, begin + options_.window);
@@ -44,7 +44,8 @@ std::vector<Batch> PackPlan::epoch(std::int64_t epoch) const {
       packs.push_back(rows_of(items));
   }
   // Packs come in the order of their first row, so those with many short rows come early: mix them.
-  if (options_.shuffle) Random(options_.seed, "order of packs", {key}).shuffle(packs);
+  if (options_.shuffle && !order_.is_curriculum())
+    Random(options_.seed, "order of packs", {key}).shuffle(packs);
   return packs;
 }
 

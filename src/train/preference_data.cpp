@@ -8,6 +8,7 @@
 
 #include "reflect/base/error.h"
 #include "reflect/base/file.h"
+#include "row_fields.h"
 
 namespace reflect {
 namespace {
@@ -50,6 +51,8 @@ Json prompt_of(const Json& row, const std::string& where) {
 
 struct Pair {
   Record chosen, rejected;
+  Json row;  // as it came
+  std::int32_t file = 0;
 };
 
 Pair pair_of(const Json& row, const std::string& where) {
@@ -64,7 +67,7 @@ Pair pair_of(const Json& row, const std::string& where) {
     record.variant = name;
     return record;
   };
-  Pair pair{side(kChosen), side(kRejected)};
+  Pair pair{side(kChosen), side(kRejected), row};
   // Without an id of the row's own each side has one of its content.
   if (!row.contains("id")) pair.rejected.id = pair.chosen.id;
   return pair;
@@ -90,6 +93,13 @@ void add_pair(Pair pair, const TrainingDataOptions& options, const ChatTemplate&
     ++data.dropped[std::string(reason_of(bad))];
     return;
   }
+  const auto number = [&](std::string_view path) { return number_at(pair.row, path); };
+  const auto tokens = static_cast<std::int64_t>(chosen.size() + rejected.size());
+  if (const std::string reason = TraitReader(options).add(pair.file, tokens, number, data.traits);
+      !reason.empty()) {
+    ++data.dropped[reason];
+    return;
+  }
   data.examples.push_back(std::move(chosen));
   data.examples.push_back(std::move(rejected));
   if (!options.keep_records) return;
@@ -103,8 +113,8 @@ TrainingData load_preference_data(const TrainingDataOptions& options, const Chat
                                   const Tokenizer& tokenizer) {
   TrainingData data;
   data.preset = "all";
-  for (const std::string& file : options.files) {
-    LineReader lines(file);
+  for (std::size_t file = 0; file < options.files.size(); ++file) {
+    LineReader lines(options.files[file]);
     while (const auto line = lines.next()) {
       if (line->find_first_not_of(" \t\r") == line->npos) continue;
       ++data.rows;
@@ -116,11 +126,13 @@ TrainingData load_preference_data(const TrainingDataOptions& options, const Chat
         spdlog::debug("{}", error.what());
         ++data.dropped["malformed"];
       }
-      if (pair) add_pair(std::move(*pair), options, chat, tokenizer, data);
+      if (!pair) continue;
+      pair->file = static_cast<std::int32_t>(file);
+      add_pair(std::move(*pair), options, chat, tokenizer, data);
     }
   }
   require_examples(data);
-  data.hash = hash_of(data.examples);
+  data.hash = hash_of(data.examples, data.traits);
   return data;
 }
 

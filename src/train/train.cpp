@@ -29,6 +29,35 @@ bool is_decay(double share) {
   return share >= 0 && share < 1;
 }
 
+// The numbers of --mix.
+std::vector<double> shares_of(const TrainConfig& config) {
+  std::vector<double> shares;
+  for (const std::string& text : config.mix) {
+    double share = 0;
+    Field field{"mix", "", &share, {}};
+    set_from_text(field, text, "--mix");
+    if (share < 0) fail_usage("train", "--mix {}: a share must not be negative", text);
+    shares.push_back(share);
+  }
+  return shares;
+}
+
+void check_order(const TrainConfig& config) {
+  const std::vector<double> shares = shares_of(config);
+  const bool draws = !shares.empty() || !config.weight_by.empty();
+  if (!shares.empty() && shares.size() != config.train.size())
+    fail_usage("train", "--mix has {} shares for {} files of --train; give one each", shares.size(),
+               config.train.size());
+  if (!shares.empty() && std::ranges::max(shares) == 0)
+    fail_usage("train", "--mix is 0 for every file; give one a share above 0");
+  if (draws && config.order == "input")
+    fail_usage("train",
+               "--order input keeps every row; --mix and --weight_by need shuffle or "
+               "curriculum");
+  if ((config.order == "curriculum") == config.curriculum_by.empty())
+    fail_usage("train", "--order curriculum and --curriculum_by need each other");
+}
+
 void check(const TrainConfig& config) {
   const auto require = [](bool good, const char* flag, const char* remedy) {
     if (!good) fail_usage("train", "--{} {}", flag, remedy);
@@ -64,6 +93,7 @@ void check(const TrainConfig& config) {
   require(config.launch.timeout > 0, "launch.timeout", "must be at least 1 second");
   require(config.max_skipped_steps > 0, "max_skipped_steps", "must be at least 1");
   require(config.keep_checkpoints > 0, "keep_checkpoints", "must be at least 1");
+  check_order(config);
   require(config.keep_best >= 0, "keep_best", "must not be negative");
   require(config.keep_best == 0 || !config.heldout.empty(), "keep_best",
           "needs --heldout: the best are told by the loss of held-out rows");
@@ -116,16 +146,22 @@ std::int64_t max_seq_length_of(const TrainConfig& config) {
   return config.max_seq_length;
 }
 
-PackPlan plan_of(const TrainConfig& config, const TrainingData& data, bool shuffle) {
+enum class PlanOf { kTrained, kHeldout };
+
+PackPlan plan_of(const TrainConfig& config, const TrainingData& data, PlanOf use) {
+  const bool trained = use == PlanOf::kTrained;
   const std::int64_t rows_per_item = config.loss.kind == "dpo" ? 2 : 1;
   const std::int64_t capacity = config.packing.capacity > 0
                                     ? config.packing.capacity
                                     : rows_per_item * max_seq_length_of(config);
-  PackPlan plan(data.lengths(), {.capacity = capacity,
-                                 .window = config.packing.window,
-                                 .rows_per_item = rows_per_item,
-                                 .shuffle = shuffle,
-                                 .seed = static_cast<std::uint64_t>(config.runtime.seed)});
+  PackPlan plan(data.lengths(),
+                {.capacity = capacity,
+                 .window = config.packing.window,
+                 .rows_per_item = rows_per_item,
+                 .shuffle = trained && config.order != "input",
+                 .mix = trained ? shares_of(config) : std::vector<double>(),
+                 .seed = static_cast<std::uint64_t>(config.runtime.seed)},
+                data.traits);
   if (capacity < plan.longest())
     fail_usage("train",
                "--packing.capacity {} is less than the longest {}'s {} tokens; raise it "
@@ -149,7 +185,10 @@ TrainingData read_data(const TrainConfig& config, const ChatTemplate& chat,
                     .preset = config.loss.preset,
                     .lora = config.method == "lora",
                     .max_seq_length = max_seq_length_of(config),
-                    .keep_records = config.explain > 0},
+                    .keep_records = config.explain > 0,
+                    .by_file = !config.mix.empty(),
+                    .weight_by = config.weight_by,
+                    .curriculum_by = config.curriculum_by},
                    chat, tokenizer);
 }
 
@@ -219,6 +258,9 @@ void report(const TrainingData& data, const TrainingData& heldout, const PackPla
   if (heldout.rows > 0)
     spdlog::info("{} rows held out, {} measured{}", heldout.rows, heldout.examples.size(),
                  dropped_text(heldout));
+  const auto& quotas = plan.order().quotas();
+  for (std::size_t file = 0; file < quotas.size() && quotas.size() > 1; ++file)
+    spdlog::info("mix: {} rows an epoch of file {} of --train", quotas[file], file + 1);
   if (data.reflective_rows > 0)
     spdlog::info("{} reflective rows, {} without an error span", data.reflective_rows,
                  data.reflective_without_error);
@@ -243,7 +285,7 @@ ExitCode train(const TrainConfig& config) {
   const auto tokenizer = load_tokenizer(config.model);
   const ChatTemplate chat = ChatTemplate::choose(config.chat_template, config.model);
   const TrainingData data = read_data(config, chat, *tokenizer);
-  const PackPlan plan = plan_of(config, data, config.order == "shuffle");
+  const PackPlan plan = plan_of(config, data, PlanOf::kTrained);
   if (config.explain > 0) {
     if (place.rank == 0)
       explain(std::cout, {data, plan.epoch(0), chat, *tokenizer}, config.explain);
@@ -266,7 +308,7 @@ ExitCode train(const TrainConfig& config) {
   Trainer trainer(trainer_config(config, length, identity), model, data.examples, PackStream(plan),
                   group);
   if (!heldout.examples.empty()) {
-    const PackPlan packs = plan_of(config, heldout, /*shuffle=*/false);
+    const PackPlan packs = plan_of(config, heldout, PlanOf::kHeldout);
     trainer.set_heldout({std::move(heldout.examples), packs.epoch(0)});
   }
   if (trainer.resume()) spdlog::info("resumed at step {}", trainer.state().step);

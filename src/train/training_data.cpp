@@ -7,6 +7,7 @@
 
 #include "reflect/base/error.h"
 #include "reflect/base/hash.h"
+#include "row_fields.h"
 
 namespace reflect {
 namespace {
@@ -27,14 +28,17 @@ std::string system_prompt_of(const Record& record) {
 }
 
 // A GSM8K row has no response; what trains is its worked solution as it came.
-std::vector<Record> read_all(const std::vector<std::string>& files, TrainingData& data) {
+// `file_of`: which file each record came from.
+std::vector<Record> read_all(const std::vector<std::string>& files, TrainingData& data,
+                             std::vector<std::int32_t>& file_of) {
   std::vector<Record> records;
-  for (const std::string& file : files) {
+  for (std::size_t file = 0; file < files.size(); ++file) {
     std::vector<BadRow> bad_rows;
-    for (Record& record : read_records(file, &bad_rows)) {
+    for (Record& record : read_records(files[file], &bad_rows)) {
       if (record.response.empty()) record.response = instruction_fields(record).output;
       records.push_back(std::move(record));
     }
+    file_of.resize(records.size(), static_cast<std::int32_t>(file));
     if (!bad_rows.empty()) data.dropped["malformed"] += static_cast<std::int64_t>(bad_rows.size());
     data.rows += static_cast<std::int64_t>(bad_rows.size());
   }
@@ -78,26 +82,18 @@ std::string_view reason_of(ExampleStatus status) {
   return status == ExampleStatus::kTooLong ? "too_long" : "nothing_trained";
 }
 
-// Fills data.examples; records of examples that must not be used are taken out of `records`.
-void tokenize(std::vector<Record>& records, const ExampleOptions& options, const ChatTemplate& chat,
-              const Tokenizer& tokenizer, TrainingData& data) {
+// Of all records, on all cores.
+std::vector<Example> tokenized(const std::vector<Record>& records, const ExampleOptions& options,
+                               const ChatTemplate& chat, const Tokenizer& tokenizer,
+                               std::vector<ExampleStatus>& statuses) {
   std::vector<Example> examples(records.size());
-  std::vector<ExampleStatus> statuses(records.size(), ExampleStatus::kOk);
+  statuses.assign(records.size(), ExampleStatus::kOk);
   at::parallel_for(0, static_cast<std::int64_t>(records.size()), 64,
                    [&](std::int64_t begin, std::int64_t end) {
                      for (std::int64_t i = begin; i < end; ++i)
                        examples[i] = example_of(records[i], chat, tokenizer, options, statuses[i]);
                    });
-  std::vector<Record> kept;
-  for (std::size_t i = 0; i < examples.size(); ++i) {
-    if (statuses[i] == ExampleStatus::kOk) {
-      data.examples.push_back(std::move(examples[i]));
-      kept.push_back(std::move(records[i]));
-    } else {
-      ++data.dropped[std::string(reason_of(statuses[i]))];
-    }
-  }
-  records = std::move(kept);
+  return examples;
 }
 
 template <class Value>
@@ -115,10 +111,13 @@ std::vector<std::int64_t> TrainingData::lengths() const {
   return result;
 }
 
-std::string hash_of(const std::vector<Example>& examples) {
+std::string hash_of(const std::vector<Example>& examples, const RowTraits& traits) {
   std::string digests;
   for (const Example& example : examples)
     digests += hash_of_values(example.input_ids) + hash_of_values(example.weight);
+  if (!traits.file.empty() || !traits.weight.empty() || !traits.difficulty.empty())
+    digests += hash_of_values(traits.file) + hash_of_values(traits.weight) +
+               hash_of_values(traits.difficulty);
   return content_hash(digests);
 }
 
@@ -141,15 +140,32 @@ void require_examples(const TrainingData& data) {
 TrainingData load_training_data(const TrainingDataOptions& options, const ChatTemplate& chat,
                                 const Tokenizer& tokenizer) {
   TrainingData data;
-  std::vector<Record> records = read_all(options.files, data);
+  std::vector<std::int32_t> file_of;
+  std::vector<Record> records = read_all(options.files, data, file_of);
   survey(records, data);
   data.preset = resolve_preset(options, records);
   if (!options.heldout) require_errors_to_mask(data);
-  tokenize(records, {options.max_seq_length, SpanWeights::preset(data.preset)}, chat, tokenizer,
-           data);
-  if (options.keep_records) data.records = std::move(records);
+  std::vector<ExampleStatus> statuses;
+  std::vector<Example> examples =
+      tokenized(records, {options.max_seq_length, SpanWeights::preset(data.preset)}, chat,
+                tokenizer, statuses);
+  const TraitReader traits(options);
+  for (std::size_t i = 0; i < examples.size(); ++i) {
+    const auto number = [&](std::string_view path) { return number_of(records[i], path); };
+    const std::string reason =
+        statuses[i] != ExampleStatus::kOk
+            ? std::string(reason_of(statuses[i]))
+            : traits.add(file_of[i], static_cast<std::int64_t>(examples[i].size()), number,
+                         data.traits);
+    if (!reason.empty()) {
+      ++data.dropped[reason];
+      continue;
+    }
+    data.examples.push_back(std::move(examples[i]));
+    if (options.keep_records) data.records.push_back(std::move(records[i]));
+  }
   require_examples(data);
-  data.hash = hash_of(data.examples);
+  data.hash = hash_of(data.examples, data.traits);
   return data;
 }
 

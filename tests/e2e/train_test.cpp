@@ -75,6 +75,26 @@ TEST_CASE("held-out rows are measured on the way, and the best checkpoints stay"
         read_file(plain + "/adapter/adapter_model.safetensors"));
 }
 
+TEST_CASE("files are mixed and sorted as asked, and a killed run keeps that order") {
+  const Workplace place;
+  const std::string second = place.folder / "second.jsonl", whole = place.folder / "whole";
+  write_file_atomic(second, trace_rows(45));
+  const Arguments order = {"--train",      second,       "--mix",           "1,3",
+                           "--order",      "curriculum", "--curriculum_by", "tokens",
+                           "--save_every", "2"};
+  const ToolResult result = run_tool("reflect-train", place.arguments(order, whole));
+  INFO(result.err);
+  REQUIRE(result.exit_code == 0);
+  CHECK_THAT(result.err, Catch::Contains("mix: 56 rows an epoch of file 2"));
+  Tool tool("reflect-train", place.arguments(order));
+  wait_for_steps(place.run, 5);
+  tool.send(SIGKILL);
+  tool.wait();
+  REQUIRE(run_tool("reflect-train", place.arguments(order)).exit_code == 0);
+  CHECK(read_file(place.run + "/adapter/adapter_model.safetensors") ==
+        read_file(whole + "/adapter/adapter_model.safetensors"));
+}
+
 TEST_CASE("full fine-tuning writes a checkpoint that loads, in the type asked for") {
   const Workplace place;
   const ToolResult result =
@@ -217,6 +237,10 @@ TEST_CASE("reflect-train refuses what it cannot do, in one line") {
       {{"--lora.alpha", "0"}, 2, "lora.alpha"},
       {{"--explain", "-1"}, 2, "explain"},
       {{"--keep_best", "1"}, 2, "needs --heldout"},
+      {{"--mix", "1,2"}, 2, "2 shares for 1 files"},
+      {{"--weight_by", "ifd", "--order", "input"}, 2, "--weight_by need shuffle"},
+      {{"--weight_by", "ifd"}, 1, "30 no_weight"},
+      {{"--order", "curriculum"}, 2, "need each other"},
   };
   for (const Mistake& mistake : mistakes) {
     const ToolResult result = run_tool("reflect-train", place.arguments(mistake.more));

@@ -133,6 +133,35 @@ TEST_CASE("a GSM8K row trains its worked solution") {
   CHECK(std::ranges::count_if(data.examples[0].weight, [](float w) { return w > 0; }) > 20);
 }
 
+TEST_CASE("rows carry what their order depends on, and go where it is missing") {
+  const TempFolder folder;
+  const Loader loader;
+  Json scored = trace_row(1, true), other = trace_row(2, true), negative = trace_row(3, true);
+  scored["scores"] = {{"ifd_ppl", 0.75}};
+  scored["level"] = {{"hard", 4}};
+  other["scores"] = {{"ifd_ppl", "high"}};
+  negative["scores"] = {{"ifd_ppl", -1}};
+  const std::string file = write_rows(folder, {other.dump(), scored.dump(), negative.dump()});
+  TrainingDataOptions options{.files = {file, file}, .preset = "auto"};
+  const std::string plain = load_training_data(options, loader.chat, *loader.tokenizer).hash;
+  options.by_file = true;
+  options.weight_by = "ifd";
+  options.curriculum_by = "level.hard";
+  const TrainingData data = load_training_data(options, loader.chat, *loader.tokenizer);
+  CHECK(data.traits.file == std::vector<std::int32_t>{0, 1});
+  CHECK(data.traits.weight == std::vector<double>{0.75, 0.75});
+  CHECK(data.traits.difficulty == std::vector<double>{4, 4});
+  CHECK(data.dropped ==
+        std::map<std::string, std::int64_t>{{"negative_weight", 2}, {"no_weight", 2}});
+  CHECK(data.hash != plain);
+  options.curriculum_by = "tokens";
+  const TrainingData by_length = load_training_data(options, loader.chat, *loader.tokenizer);
+  CHECK(by_length.traits.difficulty[0] == static_cast<double>(by_length.examples[0].size()));
+  options.curriculum_by = "level.easy";
+  CHECK_THROWS_WITH(load_training_data(options, loader.chat, *loader.tokenizer),
+                    Catch::Contains("no_place_in_curriculum"));
+}
+
 TEST_CASE("the data's hash depends on ids and weights") {
   const TempFolder folder;
   const Loader loader;

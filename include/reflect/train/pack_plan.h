@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "reflect/data/batch.h"
+#include "reflect/train/row_order.h"
 
 namespace reflect {
 
@@ -23,19 +24,20 @@ struct PackOptions {
   std::int64_t window = 1024;
   std::int64_t rows_per_item = 1;  // consecutive rows that stay together: 2 for pairs
   bool shuffle = true;             // else rows come in the order of the input
+  std::vector<double> mix = {};    // see RowOrderOptions
   std::uint64_t seed = 0;
 };
 
 class PackPlan {
  public:
-  // `lengths` of all rows in tokens.
-  PackPlan(std::vector<std::int64_t> lengths, PackOptions options);
+  // `lengths` of all rows in tokens, `traits` of all items.
+  PackPlan(std::vector<std::int64_t> lengths, PackOptions options, RowTraits traits = {});
 
-  // The packs of one epoch. Rows (or items of several) are shuffled by a key of (seed, epoch); then
-  // each window of consecutive rows is packed on its own, so that an order of the input (a
-  // curriculum) survives.
+  // The packs of one epoch: each window of consecutive items of a RowOrder is packed on its own, so
+  // that an order of the input or a curriculum survives.
   std::vector<Batch> epoch(std::int64_t epoch) const;
   const PackOptions& options() const { return options_; }
+  const RowOrder& order() const { return order_; }
   std::int64_t longest() const;  // tokens of the longest item
 
  private:
@@ -44,6 +46,7 @@ class PackPlan {
   std::vector<std::int64_t> lengths_;  // of rows
   std::vector<std::int64_t> items_;    // lengths of items
   PackOptions options_;
+  RowOrder order_;
 };
 
 // Where a run stands in its data: the next pack. Found again without replaying what came before.

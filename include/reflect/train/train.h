@@ -20,6 +20,9 @@ namespace reflect {
 struct TrainConfig {
   std::string model;
   std::vector<std::string> train;
+  std::vector<std::string> mix;
+  std::string weight_by;
+  std::string curriculum_by;
   std::vector<std::string> heldout;
   std::int64_t heldout_every = 100;
   std::string output;
@@ -54,6 +57,15 @@ struct TrainConfig {
   void visit(auto& v) {
     v("model", model, "Folder of the base checkpoint: config.json, tokenizer, weights.");
     v("train", train, "Rows to train on: JSON Lines, also .gz and .zst; several files are joined.");
+    v("mix", mix,
+      "Share of each file of train in an epoch, in their order (2,1: two rows of the first to one "
+      "of the second); empty: every row once.");
+    v("weight_by", weight_by,
+      "Number of a row in proportion to which it is drawn: ifd, rifd or a path such as "
+      "scores.ifd_ppl; empty: every row once.");
+    v("curriculum_by", curriculum_by,
+      "With order curriculum: number by which rows are sorted, low first; ifd, rifd, tokens or a "
+      "path.");
     v("heldout", heldout, "Rows whose loss is measured on the way and that are never trained on.");
     v("heldout.every", heldout_every,
       "Steps between measurements of the held-out rows; 0: only before the first step and after "
@@ -71,8 +83,9 @@ struct TrainConfig {
     v("template", chat_template, "Chat template; auto: told by the model's folder.");
     v("max_seq_length", max_seq_length,
       "Longer rows are left out; 0: the model's window, at most 4096.");
-    v("order", order, "Order of rows: shuffled anew each epoch, or as in the files.",
-      {"shuffle", "input"});
+    v("order", order,
+      "Order of rows: shuffled anew each epoch, as in the files, or sorted by curriculum_by.",
+      {"shuffle", "input", "curriculum"});
     v("packing", packing, "");
     v("gradient_accumulation_steps", gradient_accumulation_steps,
       "Packs of one optimizer step, over all processes.");

@@ -10,6 +10,7 @@
 #include "reflect/data/chat.h"
 #include "reflect/data/tokenizer.h"
 #include "reflect/train/preference_config.h"
+#include "reflect/train/row_order.h"
 
 namespace reflect {
 
@@ -35,6 +36,10 @@ struct TrainingDataOptions {
   std::int64_t max_seq_length = 4096;
   bool keep_records = false;  // for `explain`, which shows roles
   bool heldout = false;       // measured, never trained on: mistakes may be without a span
+  bool by_file = false;       // for a mix: remember which file a row came from
+  // Path of the number by which rows are drawn, and of that by which a curriculum is sorted, for
+  // example "scores.ifd_ppl"; "tokens" is a row's length. Empty: none. Rows without it are dropped.
+  std::string weight_by = "", curriculum_by = "";
 };
 
 struct TrainingData {
@@ -49,7 +54,8 @@ struct TrainingData {
   // the one that their recipe wrote.
   std::map<std::string, std::int64_t> system_prompts;
   std::int64_t other_system_prompt = 0;
-  std::string hash;  // of all ids and weights, in order
+  RowTraits traits;  // of each example or, where they are pairs, of each pair
+  std::string hash;  // of all ids and weights, in order, and of the traits
 
   std::vector<std::int64_t> lengths() const;
 };
@@ -65,8 +71,8 @@ void require_examples(const TrainingData& data);
 // How many of `examples` have the ids of one of `others`.
 std::int64_t count_shared(const std::vector<Example>& examples, const std::vector<Example>& others);
 
-// Of all ids and weights, in order.
-std::string hash_of(const std::vector<Example>& examples);
+// Of all ids and weights, in order, and of the traits where there are any.
+std::string hash_of(const std::vector<Example>& examples, const RowTraits& traits = {});
 
 // Refuses rows that would teach something broken: a doubled BOS, or no trained end-of-turn token.
 // Throws Error that names the row.
