@@ -60,11 +60,11 @@ void AdamW::step(double lr) {
   parameters_.publish_values();
 }
 
-std::vector<NamedTensor> AdamW::state() const {
-  std::vector<NamedTensor> tensors = {{"step", step_}};
+std::vector<NamedTensor> AdamW::state_of(const std::vector<at::Tensor>& buffers) const {
+  std::vector<NamedTensor> tensors = {{"step", buffers[2]}};
   for (const Parameter& p : parameters_.parameters()) {
-    tensors.push_back({"exp_avg." + p.name, parameters_.view(exp_avg_, p)});
-    tensors.push_back({"exp_avg_sq." + p.name, parameters_.view(exp_avg_sq_, p)});
+    tensors.push_back({"exp_avg." + p.name, parameters_.view(buffers[0], p)});
+    tensors.push_back({"exp_avg_sq." + p.name, parameters_.view(buffers[1], p)});
   }
   return tensors;
 }

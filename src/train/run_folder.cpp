@@ -19,16 +19,28 @@ TrainConfig resolved(const TrainConfig& config, const TrainingData& data, const 
 }
 
 Json identity_of(TrainConfig config, const TrainingData& data, const TrainingData& heldout) {
-  static const std::vector<std::string> kFree = {"model",          "train",
-                                                 "output",         "adapter",
-                                                 "save_every",     "keep_checkpoints",
-                                                 "keep_best",      "heldout",
-                                                 "heldout.every",  "explain",
-                                                 "device",         "save_dtype",
-                                                 "threads",        "max_skipped_steps",
-                                                 "log-level",      "launch.nproc",
-                                                 "launch.timeout", "quiet",
-                                                 "placement",      "recompute"};
+  static const std::vector<std::string> kFree = {"model",
+                                                 "train",
+                                                 "output",
+                                                 "adapter",
+                                                 "save_every",
+                                                 "keep_checkpoints",
+                                                 "keep_best",
+                                                 "checkpoint.seconds",
+                                                 "checkpoint.async",
+                                                 "heldout",
+                                                 "heldout.every",
+                                                 "explain",
+                                                 "device",
+                                                 "save_dtype",
+                                                 "threads",
+                                                 "max_skipped_steps",
+                                                 "log-level",
+                                                 "launch.nproc",
+                                                 "launch.timeout",
+                                                 "quiet",
+                                                 "placement",
+                                                 "recompute"};
   Json identity;
   for (const Field& field : fields_of(config))
     if (std::ranges::find(kFree, field.path) == kFree.end()) identity[field.path] = text_of(field);

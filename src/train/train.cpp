@@ -94,6 +94,7 @@ void check(const TrainConfig& config) {
   require(config.max_skipped_steps > 0, "max_skipped_steps", "must be at least 1");
   require(config.keep_checkpoints > 0, "keep_checkpoints", "must be at least 1");
   check_order(config);
+  require(config.checkpoint.seconds >= 0, "checkpoint.seconds", "must not be negative");
   require(config.keep_best >= 0, "keep_best", "must not be negative");
   require(config.keep_best == 0 || !config.heldout.empty(), "keep_best",
           "needs --heldout: the best are told by the loss of held-out rows");
@@ -232,6 +233,8 @@ TrainerConfig trainer_config(const TrainConfig& config, const RunLength& length,
           .clip = config.clip,
           .max_skipped_steps = config.max_skipped_steps,
           .save_every = config.save_every,
+          .save_seconds = config.checkpoint.seconds,
+          .save_behind = config.checkpoint.async,
           .keep_checkpoints = config.keep_checkpoints,
           .keep_best = config.keep_best,
           .heldout_every = config.heldout_every,

@@ -2,6 +2,7 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
+#include <ATen/ops/empty.h>
 #include <spdlog/spdlog.h>
 #include <sys/resource.h>
 
@@ -79,6 +80,7 @@ int Trainer::run_steps(std::int64_t count) {
     progress_.emplace("train", "tokens", config_.length.tokens - state_.tokens, config_.quiet);
   }
   tokens_at_start_ = state_.tokens;
+  started_ = last_save_ = Clock::now();
   if (fresh && heldout_) {
     measure_heldout();
     log({{"step", 0}});
@@ -93,20 +95,30 @@ int Trainer::run_steps(std::int64_t count) {
     if (heldout_due()) measure_heldout();
     log(std::move(line));
     note_skipped(report, packs);
-    const int signal = static_cast<int>(group_.max(signal_received()));
-    if (signal != 0) note_signal(signal);
-    if (signal != 0 || save_due()) save();
-    if (signal != 0) return signal;
+    background_.check();
+    // The signal above the wish to save, so that one number tells all ranks of both.
+    const std::int64_t wish = group_.max(2 * std::int64_t{signal_received()} + wants_save());
+    if (const int signal = static_cast<int>(wish / 2); signal != 0) {
+      note_signal(signal);
+      save();
+      return signal;
+    }
+    if (wish != 0) begin_save();
   }
+  background_.wait();
+  group_.barrier();
   if (progress_) progress_->finish();
+  report_saves();
   return 0;
 }
 
-bool Trainer::save_due() {
-  // Rank 0 decides: it knows the checkpoints.
-  if (group_.max(group_.rank() == 0 && is_among_best() ? 1 : 0) != 0) return true;
-  return config_.save_every > 0 && state_.step % config_.save_every == 0 &&
-         state_.step < config_.length.steps;
+bool Trainer::wants_save() {
+  if (config_.save_every > 0 && state_.step % config_.save_every == 0 &&
+      state_.step < config_.length.steps)
+    return true;
+  if (group_.rank() != 0) return false;  // rank 0 knows the checkpoints and the time
+  const std::chrono::duration<double> since = Clock::now() - last_save_;
+  return (config_.save_seconds > 0 && since.count() >= config_.save_seconds) || is_among_best();
 }
 
 bool Trainer::is_among_best() const {
@@ -251,15 +263,44 @@ void Trainer::measure_heldout() {
 }
 
 void Trainer::save() {
-  if (group_.rank() == 0) {
-    Json state = {{"state", json_of(state_)}, {"run", config_.identity}};
-    if (heldout_sums_) state["heldout_loss"] = heldout_sums_->mean();
-    checkpoints_.save(state_.step, state, [&](const std::string& folder) {
-      model_.write(folder, at::kFloat);
-      write_safetensors(folder + "/optimizer.safetensors", optimizer_.state());
-    });
-  }
+  begin_save();
+  background_.wait();
   group_.barrier();  // no rank ends, and so ends the job, before the checkpoint is there
+}
+
+void Trainer::begin_save() {
+  if (group_.rank() != 0) return;
+  const auto start = Clock::now();
+  background_.wait();
+  std::vector<at::Tensor> now = optimizer_.buffers();
+  now.insert(now.begin(), model_.parameters().values());
+  for (std::size_t i = saved_.size(); i < now.size(); ++i)
+    saved_.push_back(at::empty(now[i].sizes(), now[i].options().device(at::kCPU)));
+  {
+    const at::NoGradGuard no_grad;
+    for (std::size_t i = 0; i < now.size(); ++i) saved_[i].copy_(now[i]);
+  }
+  Json state = {{"state", json_of(state_)}, {"run", config_.identity}};
+  if (heldout_sums_) state["heldout_loss"] = heldout_sums_->mean();
+  background_.start([this, step = state_.step, state = std::move(state)] {
+    checkpoints_.save(step, state, [&](const std::string& folder) {
+      model_.write_values(folder, at::kFloat, saved_[0]);
+      write_safetensors(folder + "/optimizer.safetensors",
+                        optimizer_.state_of({saved_[1], saved_[2], saved_[3]}));
+    });
+  });
+  if (!config_.save_behind) background_.wait();
+  last_save_ = Clock::now();
+  save_blocked_ += std::chrono::duration<double>(last_save_ - start).count();
+}
+
+void Trainer::report_saves() const {
+  if (background_.saves() == 0) return;
+  const double seconds = std::chrono::duration<double>(Clock::now() - started_).count();
+  spdlog::info(
+      "{} checkpoints: training waited {:.3f} s for them, {:.2f} % of its time, and their "
+      "thread took {:.3f} s of CPU time",
+      background_.saves(), save_blocked_, 100 * save_blocked_ / seconds, background_.cpu_seconds());
 }
 
 Json Trainer::line_of(const StepReport& report, double seconds) const {

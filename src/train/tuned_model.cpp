@@ -3,6 +3,7 @@
 #include <ATen/core/grad_mode.h>
 
 #include <filesystem>
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "reflect/base/file.h"
@@ -80,15 +81,24 @@ ForwardOptions TunedModel::reference_options() const {
 }
 
 void TunedModel::write(const std::string& folder, at::ScalarType dtype) const {
+  write_values(folder, dtype, parameters_->values());
+}
+
+void TunedModel::write_values(const std::string& folder, at::ScalarType dtype,
+                              const at::Tensor& flat) const {
   const at::NoGradGuard no_grad;
   if (adapter_) {
-    write_adapter(folder, *adapter_, folder_);
+    std::map<std::string, at::Tensor> values;
+    for (const Parameter& parameter : parameters_->parameters())
+      values[parameter.name] = parameters_->view(flat, parameter);
+    std::vector<NamedTensor> tensors = adapter_->named();
+    for (NamedTensor& named : tensors) named.tensor = values.at(named.name);
+    write_adapter(folder, adapter_->config, tensors, folder_);
     return;
   }
   std::vector<NamedTensor> tensors;
   for (const Parameter& parameter : parameters_->parameters())
-    tensors.push_back(
-        {parameter.name, parameters_->view(parameters_->values(), parameter).to(dtype)});
+    tensors.push_back({parameter.name, parameters_->view(flat, parameter).to(dtype)});
   write_safetensors(folder + "/model.safetensors", tensors);
   write_config(folder_, folder, dtype);
   copy_companions(folder_, folder);

@@ -95,6 +95,27 @@ TEST_CASE("files are mixed and sorted as asked, and a killed run keeps that orde
         read_file(whole + "/adapter/adapter_model.safetensors"));
 }
 
+TEST_CASE("a run that is killed again and again while it saves ends with the same bytes") {
+  const Workplace place;
+  const std::string undisturbed = place.folder / "undisturbed";
+  REQUIRE(run_tool("reflect-train", place.arguments({}, undisturbed)).exit_code == 0);
+  const Arguments arguments =
+      place.arguments({"--save_every", "0", "--checkpoint.seconds", "0.001"});
+  for (const std::ptrdiff_t steps : {2, 5, 8}) {
+    Tool tool("reflect-train", arguments);
+    wait_for_steps(place.run, steps);
+    tool.send(SIGKILL);
+    tool.wait();
+  }
+  CHECK(fs::exists(place.run + "/checkpoints"));
+  const ToolResult last = run_tool("reflect-train", arguments);
+  INFO(last.err);
+  REQUIRE(last.exit_code == 0);
+  CHECK_THAT(last.err, Catch::Contains("resumed at step"));
+  CHECK(read_file(place.run + "/adapter/adapter_model.safetensors") ==
+        read_file(undisturbed + "/adapter/adapter_model.safetensors"));
+}
+
 TEST_CASE("full fine-tuning writes a checkpoint that loads, in the type asked for") {
   const Workplace place;
   const ToolResult result =

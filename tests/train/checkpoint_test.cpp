@@ -1,12 +1,15 @@
 #include "reflect/train/checkpoint.h"
 
 #include <algorithm>
+#include <atomic>
 #include <catch2/catch.hpp>
 #include <filesystem>
 #include <limits>
+#include <thread>
 
 #include "reflect/base/error.h"
 #include "reflect/base/file.h"
+#include "reflect/train/background_save.h"
 #include "temp_folder.h"
 
 using namespace reflect;
@@ -75,6 +78,28 @@ TEST_CASE("a failed save says so and leaves the last good checkpoint") {
                       Catch::Contains("no space left") && Catch::Contains("step-3"));
   CHECK(store.newest() == folder / "step-3");
   CHECK(std::distance(fs::directory_iterator(folder.path()), fs::directory_iterator()) == 1);
+}
+
+TEST_CASE("what goes wrong in a save behind training is thrown once, by whoever asks next") {
+  BackgroundSave background;
+  std::atomic<bool> go = false;
+  background.start([&] {
+    while (!go) std::this_thread::yield();
+    fail("checkpoint", "disk full");
+  });
+  CHECK_NOTHROW(background.check());  // it is still at work
+  go = true;
+  const auto ask = GENERATE(0, 1);
+  CAPTURE(ask);
+  if (ask == 0)
+    CHECK_THROWS_WITH(background.wait(), Catch::Contains("disk full"));
+  else
+    CHECK_THROWS_WITH(background.start([] {}), Catch::Contains("disk full"));
+  CHECK_NOTHROW(background.wait());
+  bool saved = false;
+  background.start([&] { saved = true; });
+  background.wait();
+  CHECK(saved);
 }
 
 TEST_CASE("a folder is replaced whole") {

@@ -241,6 +241,48 @@ TEST_CASE("a full disk at save is a clear error and the last good checkpoint sta
   CHECK(next.state().step == 2);
 }
 
+TEST_CASE("a checkpoint that is written while training goes on is of the step that it names") {
+  const bool lora = GENERATE(true, false);
+  const std::vector<Example> examples = read_golden_case("lora").examples;
+  const TempFolder behind, between;
+  for (const auto& [folder, save_behind] : {std::pair{&behind, true}, std::pair{&between, false}}) {
+    TunedModel model(tuned(lora, 0), Runtime{});
+    TrainerConfig config = run_config(folder->path());
+    config.save_every = 1;
+    config.keep_checkpoints = 10;
+    config.save_behind = save_behind;
+    Trainer trainer(config, model, examples, packs_of(examples));
+    trainer.run();
+  }
+  for (int step = 1; step < 10; ++step) {
+    CAPTURE(step);
+    const std::string name = fmt::format("checkpoints/step-{}", step);
+    CHECK(folder_bytes(behind / name) == folder_bytes(between / name));
+  }
+}
+
+TEST_CASE("a disk that is full while training goes on ends it, and the last checkpoint stays") {
+  const std::vector<Example> examples = read_golden_case("lora").examples;
+  const TempFolder folder;
+  TunedModel model(tuned(true, 0), Runtime{});
+  TrainerConfig config = run_config(folder.path());
+  config.save_every = 5;
+  Trainer trainer(config, model, examples, packs_of(examples));
+  trainer.run_steps(1);
+  trainer.save();
+  {
+    const FileSizeLimit limit(20000);
+    REQUIRE_THROWS_WITH(trainer.run(), Catch::Contains("step 5 could not be saved") &&
+                                           Catch::Contains("last good checkpoint is") &&
+                                           Catch::Contains("step-1"));
+  }
+  CHECK(trainer.state().step >= 5);
+  TunedModel fresh(tuned(true, 0), Runtime{});
+  Trainer next(run_config(folder.path()), fresh, examples, packs_of(examples));
+  REQUIRE(next.resume());
+  CHECK(next.state().step == 1);
+}
+
 TEST_CASE("a loss that is not finite skips the step, and too many in a row end the run") {
   const std::vector<Example> examples = read_golden_case("lora").examples;
   const TempFolder folder;

@@ -33,7 +33,9 @@ class AdamW {
 
   // Both moments by parameter ("exp_avg.<name>", "exp_avg_sq.<name>") and "step" [1]; sharing
   // memory.
-  std::vector<NamedTensor> state() const;
+  std::vector<NamedTensor> state() const { return state_of(buffers()); }
+  // The same of copies of `buffers()`.
+  std::vector<NamedTensor> state_of(const std::vector<at::Tensor>& buffers) const;
   // The same as they lie in memory: both moments and the number of updates.
   std::vector<at::Tensor> buffers() const { return {exp_avg_, exp_avg_sq_, step_}; }
   // Restores what `state` gave. Throws Error when a tensor is missing or has another shape.

@@ -17,6 +17,17 @@
 
 namespace reflect {
 
+struct CheckpointConfig {
+  double seconds = 0;
+  bool async = true;
+  void visit(auto& v) {
+    v("seconds", seconds, "Seconds between checkpoints, besides save_every; 0: not by time.");
+    v("async", async,
+      "Copy the state at a step's end and write it while training goes on; needs host memory for "
+      "the copy.");
+  }
+};
+
 struct TrainConfig {
   std::string model;
   std::vector<std::string> train;
@@ -47,6 +58,7 @@ struct TrainConfig {
   std::string recompute = "auto";
   std::int64_t max_skipped_steps = 5;
   std::int64_t save_every = 200;
+  CheckpointConfig checkpoint;
   std::int64_t keep_checkpoints = 2;
   std::int64_t keep_best = 0;
   std::string save_dtype = "auto";
@@ -104,6 +116,7 @@ struct TrainConfig {
     v("max_skipped_steps", max_skipped_steps,
       "Steps in a row with a non-finite loss or gradient after which the run stops.");
     v("save_every", save_every, "Steps between checkpoints; 0: only when a signal ends the run.");
+    v("checkpoint", checkpoint, "");
     v("keep_checkpoints", keep_checkpoints, "How many of the newest checkpoints stay.");
     v("keep_best", keep_best,
       "How many more checkpoints stay: those with the lowest held-out loss.");

@@ -1,6 +1,7 @@
 // The training loop: packs of rows to losses, gradients, updates, measurements and checkpoints.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -12,6 +13,7 @@
 #include "reflect/metrics/event_log.h"
 #include "reflect/metrics/metrics_log.h"
 #include "reflect/metrics/progress.h"
+#include "reflect/train/background_save.h"
 #include "reflect/train/checkpoint.h"
 #include "reflect/train/loss_sums.h"
 #include "reflect/train/optimizer.h"
@@ -32,6 +34,8 @@ struct TrainerConfig {
   double clip = 1;
   std::int64_t max_skipped_steps = 5;
   std::int64_t save_every = 0;
+  double save_seconds = 0;  // the same by time since the last one; 0: not by time
+  bool save_behind = true;  // copies the state and writes it while training goes on
   std::int64_t keep_checkpoints = 2;
   std::int64_t keep_best = 0;      // more of them: those with the lowest held-out loss
   std::int64_t heldout_every = 0;  // steps between measurements; 0: at the start and the end
@@ -85,6 +89,7 @@ class Trainer {
   StepReport train_step(std::span<const Batch> packs);
   // Losses of the held-out rows as the model is now; nothing changes.
   LossSums heldout_loss();
+  // Writes a checkpoint; it is there when this returns.
   void save();
 
   const TrainState& state() const { return state_; }
@@ -106,9 +111,11 @@ class Trainer {
                              const StepTotals& totals, LossSums& sums);
   void note_skipped(const StepReport& report, const std::vector<Batch>& packs);
   bool heldout_due() const;
-  bool is_among_best() const;  // the loss just measured
+  bool is_among_best();  // the held-out loss just measured
   void measure_heldout();
-  bool save_due();
+  bool wants_save();
+  void begin_save();
+  void report_saves() const;
   nlohmann::ordered_json line_of(const StepReport& report, double seconds) const;
   void log(nlohmann::ordered_json line);
 
@@ -119,6 +126,7 @@ class Trainer {
   ProcessGroup group_;
   AdamW optimizer_;
   CheckpointStore checkpoints_;
+  std::vector<at::Tensor> saved_;  // copies in host memory: values, then the optimizer's buffers
   TrainState state_;
   std::optional<HeldoutSet> heldout_;
   std::optional<LossSums> heldout_sums_;  // of the step just made
@@ -127,6 +135,9 @@ class Trainer {
   std::optional<EventLog> events_;     // on rank 0
   std::optional<Progress> progress_;   // on rank 0
   std::int64_t tokens_at_start_ = 0;
+  std::chrono::steady_clock::time_point started_, last_save_;
+  double save_blocked_ = 0;    // seconds that training waited for saves
+  BackgroundSave background_;  // last: its thread reads the members above
 };
 
 }  // namespace reflect

@@ -41,6 +41,8 @@ class TunedModel {
   // (fp32), or model.safetensors in `dtype` with config.json and the tokenizer's files, as Hugging
   // Face has them.
   void write(const std::string& folder, at::ScalarType dtype) const;
+  // The same with the values of `flat`, a copy of parameters().values() in host memory.
+  void write_values(const std::string& folder, at::ScalarType dtype, const at::Tensor& flat) const;
   // Restores the values that `write` in fp32 left in `folder`.
   void load_values(const std::string& folder);
 
