@@ -8,6 +8,7 @@
 #include "explain.h"
 #include "preference_data.h"
 #include "preflight.h"
+#include "rank_log.h"
 #include "reflect/base/config.h"
 #include "reflect/base/hash.h"
 #include "reflect/dist/gpu.h"
@@ -278,11 +279,7 @@ void report(const TrainingData& data, const TrainingData& heldout, const PackPla
                    static_cast<double>(length.packs * plan.options().capacity));
 }
 
-}  // namespace
-
-ExitCode train(const TrainConfig& config) {
-  check(config);
-  const LaunchEnvironment place = launch_environment();
+ExitCode train_as(const LaunchEnvironment& place, const TrainConfig& config) {
   Runtime runtime = start_runtime(config.runtime);
   if (runtime.device.is_cuda()) runtime.device = use_gpu(place.local_rank);
   const auto tokenizer = load_tokenizer(config.model);
@@ -303,6 +300,7 @@ ExitCode train(const TrainConfig& config) {
     spdlog::info("{} is finished already", config.output);
     return ExitCode::kDone;
   }
+  keep_rank_log(config.output, place);
   const RunLength length = measure_run(plan, {config.epochs, config.max_steps, config.max_tokens,
                                               config.gradient_accumulation_steps});
   report(data, heldout, plan, length);
@@ -323,6 +321,18 @@ ExitCode train(const TrainConfig& config) {
   }
   folder.finish(model, trainer.state(), saved_dtype(config, runtime));
   return ExitCode::kDone;
+}
+
+}  // namespace
+
+ExitCode train(const TrainConfig& config) {
+  check(config);
+  try {
+    return train_as(launch_environment(), config);
+  } catch (const std::exception& error) {
+    spdlog::debug("ended by: {}", error.what());  // for the file of a rank
+    throw;
+  }
 }
 
 }  // namespace reflect

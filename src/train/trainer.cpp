@@ -90,11 +90,14 @@ int Trainer::run_steps(std::int64_t count) {
     const auto start = Clock::now();
     const std::vector<Batch> packs = next_packs();
     const StepReport report = train_step(packs);
-    Json line = line_of(report, std::chrono::duration<double>(Clock::now() - start).count());
+    const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
+    Json line = line_of(report, seconds);
     heldout_sums_.reset();
     if (heldout_due()) measure_heldout();
     log(std::move(line));
     note_skipped(report, packs);
+    spdlog::debug("step {}: loss {:.6f}, {} tokens, {:.3f} s", state_.step, report.loss.mean(),
+                  report.tokens, seconds);
     background_.check();
     // The signal above the wish to save, so that one number tells all ranks of both.
     const std::int64_t wish = group_.max(2 * std::int64_t{signal_received()} + wants_save());
