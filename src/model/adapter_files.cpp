@@ -91,12 +91,8 @@ Adapter read_adapter(const std::string& folder, const LlamaConfig& model) {
 
 void write_adapter(const std::string& folder, const Adapter& adapter,
                    const std::string& base_model) {
-  write_adapter(folder, adapter.config, adapter.named(), base_model);
-}
-
-void write_adapter(const std::string& folder, const LoraConfig& c,
-                   const std::vector<NamedTensor>& tensors, const std::string& base_model) {
   make_folder(folder);
+  const LoraConfig& c = adapter.config;
   const Json config = {{"base_model_name_or_path", base_model},
                        {"bias", "none"},
                        {"fan_in_fan_out", false},
@@ -113,7 +109,7 @@ void write_adapter(const std::string& folder, const LoraConfig& c,
                        {"task_type", "CAUSAL_LM"},
                        {"use_dora", c.dora},
                        {"use_rslora", c.rslora}};
-  write_safetensors((fs::path(folder) / kTensorFile).string(), tensors);
+  write_safetensors((fs::path(folder) / kTensorFile).string(), adapter.named());
   write_file_atomic((fs::path(folder) / kConfigFile).string(), config.dump(2) + "\n");
 }
 

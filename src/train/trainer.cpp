@@ -124,9 +124,10 @@ bool Trainer::wants_save() {
   return (config_.save_seconds > 0 && since.count() >= config_.save_seconds) || is_among_best();
 }
 
-bool Trainer::is_among_best() const {
-  return config_.keep_best > 0 && heldout_sums_ &&
-         checkpoints_.is_among_best(heldout_sums_->mean());
+bool Trainer::is_among_best() {
+  if (config_.keep_best == 0 || !heldout_sums_) return false;
+  background_.wait();  // for the checkpoint that is being written counts, too
+  return checkpoints_.is_among_best(heldout_sums_->mean());
 }
 
 std::vector<Batch> Trainer::next_packs() {
@@ -258,7 +259,8 @@ void Trainer::measure_heldout() {
   heldout_sums_ = heldout_loss();
   if (group_.rank() != 0) return;
   std::string by_span;
-  for (const auto& [type, loss] : loss_by_span(*heldout_sums_).items())
+  const Json spans = loss_by_span(*heldout_sums_);
+  for (const auto& [type, loss] : spans.items())
     by_span += fmt::format("{}{} {:.4f}", by_span.empty() ? "" : ", ", type, loss.get<double>());
   progress_->clear();
   spdlog::info("held out at step {}: loss {:.4f} ({})", state_.step, heldout_sums_->mean(),

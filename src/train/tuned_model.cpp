@@ -88,12 +88,7 @@ void TunedModel::write_values(const std::string& folder, at::ScalarType dtype,
                               const at::Tensor& flat) const {
   const at::NoGradGuard no_grad;
   if (adapter_) {
-    std::map<std::string, at::Tensor> values;
-    for (const Parameter& parameter : parameters_->parameters())
-      values[parameter.name] = parameters_->view(flat, parameter);
-    std::vector<NamedTensor> tensors = adapter_->named();
-    for (NamedTensor& named : tensors) named.tensor = values.at(named.name);
-    write_adapter(folder, adapter_->config, tensors, folder_);
+    write_adapter(folder, adapter_of(flat), folder_);
     return;
   }
   std::vector<NamedTensor> tensors;
@@ -102,6 +97,19 @@ void TunedModel::write_values(const std::string& folder, at::ScalarType dtype,
   write_safetensors(folder + "/model.safetensors", tensors);
   write_config(folder_, folder, dtype);
   copy_companions(folder_, folder);
+}
+
+Adapter TunedModel::adapter_of(const at::Tensor& flat) const {
+  std::map<const c10::TensorImpl*, at::Tensor> values;
+  for (const Parameter& parameter : parameters_->parameters())
+    values[parameter.tensor.unsafeGetTensorImpl()] = parameters_->view(flat, parameter);
+  Adapter adapter = *adapter_;
+  for (BlockAdapter& block : adapter.blocks)
+    for (std::optional<LoraPair>& pair : block.pairs)
+      if (pair)
+        for (at::Tensor* tensor : {&pair->a, &pair->b, &pair->magnitude})
+          if (tensor->defined()) *tensor = values.at(tensor->unsafeGetTensorImpl());
+  return adapter;
 }
 
 void TunedModel::load_values(const std::string& folder) {

@@ -86,6 +86,11 @@ TEST_CASE("reflect-train as two processes gives the losses and the adapter of on
   CHECK(result.err.find("wrote") == result.err.rfind("wrote"));
   CHECK((result.err.find("base in shares over 2 processes") != result.err.npos) ==
         (placement == "shard"));
+  // The other keeps a file.
+  const std::string kept = read_file(place.run + "/logs/rank-1.log");
+  CHECK_THAT(kept, Catch::Contains("30 trained on") && Catch::Contains("step 1: loss") &&
+                       Catch::Contains("step 10: loss"));
+  CHECK_FALSE(fs::exists(place.run + "/logs/rank-0.log"));
 
   const ToolResult again = run_tool("reflect-train", place.arguments(ranks(2)));
   CHECK(again.exit_code == 0);

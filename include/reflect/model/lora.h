@@ -83,8 +83,5 @@ Adapter read_adapter(const std::string& folder, const LlamaConfig& model);
 // Writes both so that PEFT loads them. `base_model` is recorded as the base's name or path.
 void write_adapter(const std::string& folder, const Adapter& adapter,
                    const std::string& base_model);
-// The same of tensors under the names that Adapter::named gives.
-void write_adapter(const std::string& folder, const LoraConfig& config,
-                   const std::vector<NamedTensor>& tensors, const std::string& base_model);
 
 }  // namespace reflect

@@ -14,8 +14,8 @@ struct RowTraits {
 };
 
 struct RowOrderOptions {
-  bool shuffle = true;      // else items come as they were read; needs no mix and no weights
-  std::vector<double> mix;  // share of each file, to any sum; empty: every item once
+  bool shuffle = true;           // else items come as they were read; needs no mix and no weights
+  std::vector<double> mix = {};  // share of each file, to any sum; empty: every item once
   std::uint64_t seed = 0;
 };
 

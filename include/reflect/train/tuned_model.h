@@ -47,6 +47,8 @@ class TunedModel {
   void load_values(const std::string& folder);
 
  private:
+  Adapter adapter_of(const at::Tensor& flat) const;  // with these values
+
   std::string folder_;
   Recompute recompute_;
   std::unique_ptr<Llama> llama_;
