@@ -86,8 +86,12 @@ milliseconds interval_for(milliseconds timeout) {
 }  // namespace
 
 struct ProcessGroup::State {
-  LaunchEnvironment place;
-  milliseconds timeout;
+  LaunchEnvironment place;  // in this group
+  // This group is some of the ranks of a job, from `first_rank` on.
+  int first_rank = 0, job_size = 1;
+  std::shared_ptr<State> whole = {};  // the group that this one is a part of: it keeps the store
+  int splits = 0;
+  GroupOptions options = {};
   StorePointer store;
   std::unique_ptr<RollCall> roll_call;
   Backend host, gpu;
@@ -121,8 +125,20 @@ struct ProcessGroup::State {
   }
 
   [[noreturn]] void fail_collective(const char* name, const std::exception& error) {
-    fail("dist", "{} failed on rank {} of {}: {} ({})", name, place.rank, place.world_size,
+    fail("dist", "{} failed on rank {} of {}: {} ({})", name, first_rank + place.rank, job_size,
          roll_call->blame(), first_line(error));
+  }
+
+  // Connects the ranks of this group, who have met in the store already.
+  void open() {
+    roll_call = std::make_unique<RollCall>(
+        store->clone(), RollCall::Ranks{place.rank, place.world_size, first_rank},
+        interval_for(options.timeout));
+    const auto store_for = [&](const char* name) {
+      return c10::make_intrusive<c10d::PrefixStore>(name, store);
+    };
+    host = gloo_backend(store_for("gloo"), place, options);
+    if (options.device.is_cuda()) gpu = nccl_backend(store_for("nccl"), place, options);
   }
 };
 
@@ -145,18 +161,13 @@ ProcessGroup::ProcessGroup(const LaunchEnvironment& place, const GroupOptions& o
   state_ = std::make_shared<State>();
   State& state = *state_;
   state.place = place;
-  state.timeout = options.timeout;
+  state.job_size = place.world_size;
+  state.options = options;
   // c10d logs each failure with stack traces before it throws; what it throws is reported here.
   if (std::getenv("TORCH_CPP_LOG_LEVEL") == nullptr) FLAGS_caffe2_log_level = c10::GLOG_FATAL;
   state.store = connect(place, options.timeout);
   meet(*state.store, place, options.timeout);
-  state.roll_call = std::make_unique<RollCall>(state.store->clone(), place.rank, place.world_size,
-                                               interval_for(options.timeout));
-  const auto store_for = [&](const char* name) {
-    return c10::make_intrusive<c10d::PrefixStore>(name, state.store);
-  };
-  state.host = gloo_backend(store_for("gloo"), place, options);
-  if (options.device.is_cuda()) state.gpu = nccl_backend(store_for("nccl"), place, options);
+  state.open();
   barrier();
 }
 
@@ -166,6 +177,38 @@ int ProcessGroup::rank() const {
 
 int ProcessGroup::size() const {
   return state_ ? state_->place.world_size : 1;
+}
+
+int ProcessGroup::ranks_of_machine() const {
+  return state_ ? state_->place.local_world_size : 1;
+}
+
+ProcessGroup ProcessGroup::split(int size) const {
+  if (size < 1 || this->size() % size != 0)
+    fail_usage("dist", "{} processes cannot be split into groups of {}; it must divide them",
+               this->size(), size);
+  if (size == this->size()) return *this;
+  ProcessGroup part;
+  if (size == 1) return part;
+  const int number = rank() / size;
+  part.state_ = std::make_shared<State>();
+  State& state = *part.state_;
+  state.whole = state_;
+  state.place = state_->place;
+  state.place.rank = rank() % size;
+  state.place.world_size = size;
+  // Groups as large as a machine, or smaller by a factor, lie inside one.
+  const bool inside =
+      state_->place.local_world_size > 0 && state_->place.local_world_size % size == 0;
+  state.place.local_world_size = inside ? size : 0;
+  state.first_rank = state_->first_rank + number * size;
+  state.job_size = state_->job_size;
+  state.options = state_->options;
+  state.store = c10::make_intrusive<c10d::PrefixStore>(
+      fmt::format("split-{}/{}", ++state_->splits, number), state_->store->clone());
+  state.open();
+  part.barrier();
+  return part;
 }
 
 void ProcessGroup::all_reduce(const at::Tensor& tensor, Reduction reduction) {

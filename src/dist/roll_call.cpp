@@ -12,9 +12,9 @@ constexpr const char* kVerdict = "roll-call/verdict";
 
 }  // namespace
 
-RollCall::RollCall(StorePointer store, int rank, int size, std::chrono::milliseconds interval)
-    : store_(std::move(store)), rank_(rank), interval_(interval) {
-  for (int r = 0; r < size; ++r) keys_.push_back(fmt::format("roll-call/{}", r));
+RollCall::RollCall(StorePointer store, const Ranks& ranks, std::chrono::milliseconds interval)
+    : store_(std::move(store)), ranks_(ranks), interval_(interval) {
+  for (int r = 0; r < ranks.size; ++r) keys_.push_back(fmt::format("roll-call/{}", r));
   say({0, 0});
   thread_ = std::jthread([this](const std::stop_token& stop) { live(stop); });
 }
@@ -43,7 +43,7 @@ void RollCall::live(const std::stop_token& stop) {
 
 void RollCall::say(const Sign& sign) {
   const std::scoped_lock lock(store_mutex_);
-  store_->set(keys_[static_cast<std::size_t>(rank_)],
+  store_->set(keys_[static_cast<std::size_t>(ranks_.rank)],
               fmt::format("{} {}", sign.beat, sign.arrived));
 }
 
@@ -64,15 +64,16 @@ std::string RollCall::find_missing() {
   const std::vector<Sign> before = signs();
   std::this_thread::sleep_for(3 * interval_);
   const std::vector<Sign> after = signs();
-  std::vector<std::size_t> left, silent, behind;
+  std::vector<int> left, silent, behind;
   for (std::size_t r = 0; r < after.size(); ++r) {
-    if (static_cast<int>(r) == rank_) continue;
+    if (static_cast<int>(r) == ranks_.rank) continue;
+    const int name = ranks_.first + static_cast<int>(r);
     if (after[r].beat == kLeft) {
-      left.push_back(r);
+      left.push_back(name);
     } else if (after[r].beat == before[r].beat) {
-      silent.push_back(r);
+      silent.push_back(name);
     } else if (after[r].arrived < arrived_) {
-      behind.push_back(r);
+      behind.push_back(name);
     }
   }
   if (!silent.empty())
@@ -94,7 +95,7 @@ std::string RollCall::blame() {
     std::string text = verdict("");
     if (text.empty()) text = verdict(find_missing());
     // Rank 0 keeps the store that the others read the verdict from: it stays a moment longer.
-    if (rank_ == 0) std::this_thread::sleep_for(3 * interval_);
+    if (ranks_.rank == 0) std::this_thread::sleep_for(3 * interval_);
     return text;
   } catch (const std::exception&) {
     return "rank 0 has died or ended: it does not answer";

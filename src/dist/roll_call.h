@@ -17,8 +17,12 @@ namespace reflect {
 
 class RollCall {
  public:
+  // Which rank of how many this is, and the number that the first one is called by.
+  struct Ranks {
+    int rank, size, first = 0;
+  };
   // `store` for this object alone: another thread uses it.
-  RollCall(StorePointer store, int rank, int size, std::chrono::milliseconds interval);
+  RollCall(StorePointer store, const Ranks& ranks, std::chrono::milliseconds interval);
   ~RollCall();  // tells the others that this rank has left
 
   // This rank has come to its collective number `number`, counting from 1.
@@ -42,7 +46,7 @@ class RollCall {
   std::string find_missing();
 
   StorePointer store_;
-  int rank_;
+  Ranks ranks_;
   std::chrono::milliseconds interval_;
   std::vector<std::string> keys_;  // of all ranks
   std::atomic<std::int64_t> arrived_ = 0;

@@ -8,7 +8,6 @@
 #include "decoder_block.h"
 #include "dense.h"
 #include "reflect/base/error.h"
-#include "reflect/model/base_storage.h"
 #include "rope.h"
 
 namespace reflect {
@@ -84,9 +83,9 @@ at::Tensor Llama::logits(const at::Tensor& hidden) const {
 }
 
 std::unique_ptr<Llama> load_llama(const std::string& folder, const Runtime& runtime,
-                                  const BaseConfig& base) {
+                                  const BaseConfig& base, const Placement& placement) {
   LlamaConfig config = read_llama_config(folder);
-  auto weights = load_weights(folder, config, runtime, base);
+  auto weights = load_weights(folder, config, runtime, base, placement);
   return std::make_unique<Llama>(std::move(config), std::move(weights), runtime);
 }
 

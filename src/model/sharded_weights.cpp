@@ -36,17 +36,43 @@ void copy_bytes(const at::Tensor& piece, std::int64_t begin, const GatheredUnits
 
 ShardedWeights::ShardedWeights(const ShardedBase& sharded, const LlamaConfig& config,
                                const Runtime& runtime)
-    : runtime_(runtime), codec_(codec_of(sharded.base.storage)), layers_(config.num_hidden_layers) {
-  StreamedWeights source(sharded.folder, config, runtime);
-  lay_out(config, source.tied());
-  std::vector<std::int64_t> sizes;
-  for (const Unit& unit : contents_) sizes.push_back(unit.size);
-  units_ = std::make_unique<GatheredUnits>(sizes, runtime.device, sharded.group);
-  for (std::size_t unit = 0; unit < contents_.size(); ++unit)
-    read_share(source, static_cast<std::int64_t>(unit));
+    : runtime_(runtime),
+      codec_(codec_of(sharded.base.storage)),
+      layers_(config.num_hidden_layers),
+      files_(std::make_unique<StreamedWeights>(sharded.folder, config, runtime)) {
+  lay_out(config, files_->tied());
+  GatheredUnits::Options options = unit_options(sharded);
+  const bool reads_anew = options.home == UnitHome::kFile;
+  units_ = std::make_unique<GatheredUnits>(std::move(options));
+  for (std::size_t unit = 0; unit < contents_.size(); ++unit) {
+    for (const Place& place : contents_[unit].places) files_->stored(place.name, place.shape);
+    if (reads_anew) continue;
+    const auto index = static_cast<std::int64_t>(unit);
+    read_unit(index, units_->share(index));
+  }
   if (codec_ == WeightCodec::kNf4) share_absmax_means(sharded.group);
   if (codec_) dequantized_ = make_block_buffer(config, runtime);
-  final_norm_ = source.final_norm();
+  final_norm_ = files_->final_norm();
+  if (!reads_anew) files_.reset();
+}
+
+GatheredUnits::Options ShardedWeights::unit_options(const ShardedBase& sharded) {
+  GatheredUnits::Options options;
+  for (const Unit& unit : contents_) options.sizes.push_back(unit.size);
+  options.device = runtime_.device;
+  options.group = sharded.group;
+  if (!sharded.offload) return options;
+  // Codes cost too much to make for every pass: they stay in host memory.
+  if (!runtime_.device.is_cpu()) {
+    options.home = UnitHome::kHost;
+  } else if (!codec_) {
+    options.home = UnitHome::kFile;
+    options.read = [this](std::int64_t unit, const GatheredUnits::Share& share) {
+      read_unit(unit, share);
+    };
+    options.expect = [this](std::int64_t unit) { expect_unit(unit); };
+  }
+  return options;
 }
 
 void ShardedWeights::Unit::add(Place place, const std::vector<std::int64_t>& piece_sizes) {
@@ -89,10 +115,9 @@ void ShardedWeights::lay_out(const LlamaConfig& config, bool tied) {
   if (!tied) add_plain(contents_.emplace_back(), checkpoint_names::kLmHead, table);
 }
 
-void ShardedWeights::read_share(const StreamedWeights& source, std::int64_t unit) {
-  const GatheredUnits::Share share = units_->share(unit);
+void ShardedWeights::read_unit(std::int64_t unit, const GatheredUnits::Share& share) {
   for (Place& place : contents_[static_cast<std::size_t>(unit)].places) {
-    const at::Tensor stored = source.stored(place.name, place.shape);
+    const at::Tensor stored = files_->stored(place.name, place.shape);
     const Range &first = place.pieces.front(), &last = place.pieces.back();
     if (last.begin + last.size <= share.begin || share.end <= first.begin) continue;
     if (!place.codec) {
@@ -101,11 +126,19 @@ void ShardedWeights::read_share(const StreamedWeights& source, std::int64_t unit
     }
     const QuantizedMatrix matrix = quantize(*place.codec, stored);
     drop_mapped_pages(stored.const_data_ptr(), stored.nbytes());
+    read_bytes_ += static_cast<std::int64_t>(stored.nbytes());
     const std::vector<at::Tensor> pieces = pieces_of(matrix);
     for (std::size_t i = 0; i < pieces.size(); ++i)
       copy_bytes(pieces[i], place.pieces[i].begin, share);
     if (const auto* nf4 = std::get_if<nf4::Quantized>(&matrix))
       place.absmax_mean = nf4->absmax_mean;
+  }
+}
+
+void ShardedWeights::expect_unit(std::int64_t unit) const {
+  for (const Place& place : contents_[static_cast<std::size_t>(unit)].places) {
+    const at::Tensor stored = files_->stored(place.name, place.shape);
+    expect_mapped_pages(stored.const_data_ptr(), stored.nbytes());
   }
 }
 
@@ -117,6 +150,7 @@ void ShardedWeights::read_plain(const at::Tensor& stored, const Range& range,
       stored.narrow(0, (begin - range.begin) / width(), (end - begin) / width());
   share.bytes.narrow(0, begin - share.begin, end - begin).view(runtime_.dtype).copy_(part);
   drop_mapped_pages(part.const_data_ptr(), part.nbytes());
+  read_bytes_ += static_cast<std::int64_t>(part.nbytes());
 }
 
 // Each is known to the ranks that quantised its tensor, and is not negative.
@@ -136,22 +170,11 @@ void ShardedWeights::share_absmax_means(ProcessGroup group) {
   each([](float sent, float& known) { known = sent; });
 }
 
-// Forward: the embedding, the blocks, the output matrix. Then, where there are gradients, back to
-// the first block, which is followed by the next pass's embedding.
-std::int64_t ShardedWeights::unit_after(std::int64_t unit) const {
-  const std::int64_t last_block = layers_;
-  if (unit == head_ && last_ == last_block)
-    return at::GradMode::is_enabled() ? last_block : kEmbeddingUnit;
-  if (unit == kEmbeddingUnit) return kFirstBlock;
-  const bool backward = last_ == (unit == last_block ? head_ : unit + 1);
-  if (backward) return unit - 1;
-  return unit == last_block ? head_ : unit + 1;
-}
-
-at::Tensor ShardedWeights::gather(std::int64_t unit) {
-  const std::int64_t next = unit_after(unit);
+// What is asked for again is there, and says nothing about what comes next.
+at::Tensor ShardedWeights::gather(std::int64_t unit, std::int64_t next) {
+  const bool again = unit == last_;
   last_ = unit;
-  return units_->gather(unit, next);
+  return units_->gather(unit, again ? std::nullopt : std::optional(next));
 }
 
 at::Tensor ShardedWeights::plain(const at::Tensor& unit, const Place& place) const {
@@ -173,8 +196,30 @@ void ShardedWeights::dequantize_block(const at::Tensor& bytes, const Unit& unit,
   dequantized_.layer = layer;
 }
 
+// Forward: the embedding, the blocks, the output matrix. Then, where there are gradients, back to
+// the first block, which is followed by the next pass's embedding.
+at::Tensor ShardedWeights::gather_block(std::int64_t layer) {
+  const std::int64_t unit = unit_of_layer(layer);
+  const bool is_last = layer == layers_ - 1;
+  const bool backward = is_last ? at_head_ : last_ == unit + 1;
+  at_head_ = false;
+  return gather(unit, backward ? unit - 1 : is_last ? head_ : unit + 1);
+}
+
+at::Tensor ShardedWeights::gather_embedding() {
+  if (at_head_) last_ = -1;  // where tied it was the output matrix of the pass before
+  at_head_ = false;
+  return gather(kEmbeddingUnit, kFirstBlock);
+}
+
+at::Tensor ShardedWeights::gather_head() {
+  const bool backward = at::GradMode::is_enabled();
+  at_head_ = true;
+  return gather(head_, backward ? unit_of_layer(layers_ - 1) : kEmbeddingUnit);
+}
+
 BlockWeights ShardedWeights::block(std::int64_t layer) {
-  const at::Tensor bytes = gather(unit_of_layer(layer));
+  const at::Tensor bytes = gather_block(layer);
   const Unit& unit = contents_[static_cast<std::size_t>(unit_of_layer(layer))];
   BlockWeights block{plain(bytes, unit.places[0]), plain(bytes, unit.places[1]), {}};
   if (codec_) {
@@ -188,11 +233,11 @@ BlockWeights ShardedWeights::block(std::int64_t layer) {
 }
 
 at::Tensor ShardedWeights::embedding() {
-  return plain(gather(kEmbeddingUnit), contents_.front().places.front());
+  return plain(gather_embedding(), contents_.front().places.front());
 }
 
 at::Tensor ShardedWeights::lm_head() {
-  return plain(gather(head_), contents_[static_cast<std::size_t>(head_)].places.front());
+  return plain(gather_head(), contents_[static_cast<std::size_t>(head_)].places.front());
 }
 
 std::int64_t ShardedWeights::buffer_bytes() const {

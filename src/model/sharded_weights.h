@@ -1,5 +1,5 @@
-// A frozen base in shares: every rank of a group holds its part of each block, and a block is
-// gathered when it is computed.
+// A frozen base that no device holds whole: in shares over the ranks of a group, in host memory or
+// in its files. A block is brought to the device when it is computed.
 #pragma once
 
 #include <memory>
@@ -8,15 +8,26 @@
 #include <vector>
 
 #include "gathered_units.h"
-#include "reflect/model/base_storage.h"
+#include "reflect/dist/process_group.h"
+#include "reflect/model/base_config.h"
+#include "reflect/model/weights.h"
 #include "weight_codec.h"
 
 namespace reflect {
 
-// What is gathered at once (a unit): the embedding, each block, the output matrix where it is not
+// A checkpoint, how it is held, and the ranks that hold it together; or where `offload`, by this
+// one alone, outside of its device's memory.
+struct ShardedBase {
+  std::string folder;
+  BaseConfig base = {};
+  ProcessGroup group = {};
+  bool offload = false;
+};
+
+// What is brought at once (a unit): the embedding, each block, the output matrix where it is not
 // the embedding. While one is in use the next is on its way: forward through the blocks, and back
 // again after the output matrix. A block in few bits is gathered as codes and dequantised into one
-// more buffer. So a rank holds its share and two units (and one block in the runtime's dtype),
+// more buffer. So a device holds its share and two units (and one block in the runtime's dtype),
 // whatever the model's depth.
 class ShardedWeights : public WeightSource {
  public:
@@ -33,6 +44,7 @@ class ShardedWeights : public WeightSource {
   std::int64_t share_bytes() const { return units_->share_bytes(); }
   // Of the two units and the block that is dequantised.
   std::int64_t buffer_bytes() const;
+  std::int64_t read_bytes() const { return read_bytes_; }  // of the checkpoint's, so far
 
  private:
   // Bytes [begin, begin + size) of a unit.
@@ -57,23 +69,30 @@ class ShardedWeights : public WeightSource {
   void add_plain(Unit& unit, const std::string& name, const std::vector<std::int64_t>& shape) const;
   Unit block_unit(const LlamaConfig& config, std::int64_t layer) const;
   void lay_out(const LlamaConfig& config, bool tied);
-  void read_share(const StreamedWeights& source, std::int64_t unit);
+  GatheredUnits::Options unit_options(const ShardedBase& sharded);
+  void read_unit(std::int64_t unit, const GatheredUnits::Share& share);
+  void expect_unit(std::int64_t unit) const;
   void read_plain(const at::Tensor& stored, const Range& range, const GatheredUnits::Share& share);
   void share_absmax_means(ProcessGroup group);
   // The bytes of a unit, whole; `next` is on its way then.
-  at::Tensor gather(std::int64_t unit);
-  std::int64_t unit_after(std::int64_t unit) const;
+  at::Tensor gather(std::int64_t unit, std::int64_t next);
+  at::Tensor gather_block(std::int64_t layer);
+  at::Tensor gather_embedding();
+  at::Tensor gather_head();
   at::Tensor plain(const at::Tensor& unit, const Place& place) const;
   void dequantize_block(const at::Tensor& bytes, const Unit& unit, std::int64_t layer);
 
   Runtime runtime_;
-  std::optional<WeightCodec> codec_;  // of projections
-  std::int64_t layers_, head_ = 0;    // head_: the unit with the output matrix
+  std::optional<WeightCodec> codec_;        // of projections
+  std::int64_t layers_, head_ = 0;          // head_: the unit with the output matrix
+  std::unique_ptr<StreamedWeights> files_;  // kept where blocks are read from them each time
   std::vector<Unit> contents_;
   std::unique_ptr<GatheredUnits> units_;
   BlockBuffer dequantized_;  // where there is a codec
   at::Tensor final_norm_;
   std::int64_t last_ = -1;  // the unit that was asked for last
+  std::int64_t read_bytes_ = 0;
+  bool at_head_ = false;  // as the output matrix
 };
 
 }  // namespace reflect

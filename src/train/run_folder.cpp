@@ -40,6 +40,7 @@ Json identity_of(TrainConfig config, const TrainingData& data, const TrainingDat
                                                  "launch.timeout",
                                                  "quiet",
                                                  "placement",
+                                                 "hybrid.group",
                                                  "recompute"};
   Json identity;
   for (const Field& field : fields_of(config))

@@ -106,11 +106,12 @@ void check(const TrainConfig& config) {
           "is for a frozen base; it needs --method lora");
   require(config.base.storage == "dtype" || config.recompute != "none", "recompute",
           "none keeps all weights for the backward pass, which undoes --base.storage; use block");
-  require(config.placement == "replicate" || config.method == "lora", "placement",
-          "shard is for a frozen base; it needs --method lora");
-  require(config.placement == "replicate" || config.recompute != "none", "recompute",
-          "none keeps all weights for the backward pass, which undoes --placement shard; use "
-          "block");
+  const bool replicates = config.placement.placement == "replicate";
+  require(replicates || config.method == "lora", "placement",
+          "other than replicate is for a frozen base; it needs --method lora");
+  require(replicates || config.recompute != "none", "recompute",
+          "none keeps all weights for the backward pass, which undoes --placement; use block");
+  require(config.placement.hybrid.group >= 0, "hybrid.group", "must not be negative");
   require(config.loss.kind == "sft" || config.method == "lora", "loss.kind",
           "dpo needs --method lora: its reference is the model without the adapter");
   require(config.loss.kind == "sft" || config.loss.preset == "auto" || config.loss.preset == "all",
@@ -135,7 +136,8 @@ ProcessGroup meet(const TrainConfig& config, const LaunchEnvironment& place, con
   ProcessGroup group(
       place, {.timeout = std::chrono::seconds(config.launch.timeout), .device = runtime.device});
   group.require_same("hash of settings and rows", content_hash(identity.dump()));
-  group.require_same("--placement", config.placement);
+  PlacementConfig placement = config.placement;
+  group.require_same("--placement", to_yaml(fields_of(placement)));
   return group;
 }
 
@@ -219,7 +221,7 @@ TunedModelOptions model_options(const TrainConfig& config, const ProcessGroup& g
           .seed = static_cast<std::uint64_t>(config.runtime.seed),
           .recompute = recompute_named(config.recompute),
           .base = config.base,
-          .shards = config.placement == "shard" ? std::optional(group) : std::nullopt};
+          .placement = {config.placement, group}};
 }
 
 TrainerConfig trainer_config(const TrainConfig& config, const RunLength& length, Json identity) {

@@ -7,7 +7,6 @@
 #include <nlohmann/json.hpp>
 
 #include "reflect/base/file.h"
-#include "reflect/model/base_storage.h"
 #include "reflect/model/safetensors.h"
 #include "reflect/train/optimizer.h"
 
@@ -42,10 +41,7 @@ TunedModel::TunedModel(const TunedModelOptions& options, const Runtime& runtime)
   const LlamaConfig config = read_llama_config(folder_);
   const auto seed = options.seed;
   if (options.lora) {
-    const auto weights =
-        options.shards
-            ? load_sharded_weights({folder_, options.base, *options.shards}, config, runtime)
-            : load_weights(folder_, config, runtime, options.base);
+    const auto weights = load_weights(folder_, config, runtime, options.base, options.placement);
     llama_ = std::make_unique<Llama>(config, weights, runtime);
     if (options.initial_adapter.empty()) {
       adapter_ = Adapter::fresh(config, options.lora_config, seed);

@@ -76,6 +76,45 @@ TEST_CASE("a gather runs beside other collectives") {
   CHECK(failures == std::vector<std::string>(2));
 }
 
+TEST_CASE("groups of some ranks work beside the group of all") {
+  const auto failures = run_ranks(4, [](ProcessGroup& group) {
+    ProcessGroup pair = group.split(2);
+    require(pair.size() == 2 && pair.rank() == group.rank() % 2, "place");
+    const at::Tensor parts = at::zeros({2});
+    Collective gather = pair.all_gather(parts, at::full({1}, group.rank()));
+    require(group.sum(group.rank()) == 6, "sum of all");
+    gather.wait();
+    const int first = group.rank() / 2 * 2;
+    require(parts[0].item<int>() == first && parts[1].item<int>() == first + 1, "gather of a pair");
+    require(pair.split(2).size() == 2 && group.split(1).size() == 1, "sizes");
+    require(group.split(2).sum(1) == 2, "a second split");
+    try {
+      group.split(3);
+    } catch (const Error& error) {
+      require(error.exit_code() == ExitCode::kUsage, error.what());
+      return;
+    }
+    require(false, "groups of 3 among 4");
+  });
+  CHECK(failures == std::vector<std::string>(4));
+}
+
+TEST_CASE("a group of some ranks names the one that ended as the job does") {
+  const auto failures = run_ranks(
+      4,
+      [](ProcessGroup& group) {
+        ProcessGroup pair = group.split(2);
+        if (group.rank() == 3) fail("test", "its own trouble");
+        // Rank 0 keeps the store in which the others look each other up.
+        if (group.rank() < 2) return std::this_thread::sleep_for(std::chrono::seconds(3));
+        pair.sum(1);
+      },
+      milliseconds(4000));
+  INFO(failures[2]);
+  CHECK_THAT(failures[2],
+             Catch::Contains("failed on rank 2 of 4") && Catch::Contains("rank 3 has ended"));
+}
+
 TEST_CASE("a rank that ends makes the others stop at once, and they name it") {
   const auto start = std::chrono::steady_clock::now();
   const auto failures = run_ranks(

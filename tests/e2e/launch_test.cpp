@@ -71,7 +71,7 @@ TEST_CASE("reflect-train as two processes gives the losses and the adapter of on
   const Workplace place;
   const std::string alone = place.folder / "alone";
   REQUIRE(run_tool("reflect-train", place.arguments({}, alone)).exit_code == 0);
-  const std::string placement = GENERATE("replicate", "shard");
+  const std::string placement = GENERATE("replicate", "shard", "offload");
   CAPTURE(placement);
   const ToolResult result =
       run_tool("reflect-train", place.arguments(ranks(2, {"--placement", placement})));
@@ -168,9 +168,10 @@ TEST_CASE("a base in shares is refused where it cannot be") {
     CHECK(result.exit_code == 2);
     CHECK_THAT(result.err, Catch::Contains(why));
   };
-  refused({"--method", "full"}, "--placement shard is for a frozen base; it needs --method lora");
-  refused({"--recompute", "none"}, "undoes --placement shard; use block");
-  const ToolResult unknown = run_tool("reflect-train", place.arguments({"--placement", "hybrid"}));
+  refused({"--method", "full"},
+          "--placement other than replicate is for a frozen base; it needs --method lora");
+  refused({"--recompute", "none"}, "undoes --placement; use block");
+  const ToolResult unknown = run_tool("reflect-train", place.arguments({"--placement", "split"}));
   CHECK(unknown.exit_code == 2);
   CHECK_THAT(unknown.err, Catch::Contains("shard"));
 }

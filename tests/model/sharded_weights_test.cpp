@@ -11,6 +11,7 @@
 
 #include "dist/ranks.h"
 #include "reflect/base/file.h"
+#include "reflect/model/base_storage.h"
 #include "reflect/model/llama.h"
 #include "reflect/model/safetensors.h"
 #include "temp_folder.h"
@@ -62,18 +63,65 @@ TEST_CASE("gathered weights are those of a base held whole, forward and backward
     for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16}) {
       const Runtime runtime{dtype, at::kCPU};
       const auto whole = load_weights(folder, config, runtime, {storage});
-      const auto shares = load_sharded_weights({folder, {storage}, group}, config, runtime);
+      const auto shares =
+          load_weights(folder, config, runtime, {storage}, {{.placement = "shard"}, group});
       require_equal_passes(*shares, *whole, config.num_hidden_layers);
     }
   }));
 }
 
+TEST_CASE("weights read from the files each time are those of a base held whole") {
+  const std::string model = GENERATE("llama3", "llama2", "mistral");
+  const std::string storage = GENERATE("dtype", "fp8", "nf4");
+  CAPTURE(model, storage);
+  const std::string folder = kFolder + model;
+  const LlamaConfig config = read_llama_config(folder);
+  for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16}) {
+    const Runtime runtime{dtype, at::kCPU};
+    const auto whole = load_weights(folder, config, runtime, {storage});
+    const auto read =
+        load_weights(folder, config, runtime, {storage}, {{.placement = "offload"}, {}});
+    CHECK_NOTHROW(require_equal_passes(*read, *whole, config.num_hidden_layers));
+    CHECK_FALSE(read->lasting());
+  }
+}
+
+TEST_CASE("groups of two of four ranks hold a copy each") {
+  const std::string storage = GENERATE("dtype", "nf4"), folder = kFolder + "llama3";
+  const LlamaConfig config = read_llama_config(folder);
+  std::atomic<std::int64_t> held = 0;
+  const Runtime runtime;
+  check_none(run_ranks(4, [&](ProcessGroup& group) {
+    const auto whole = load_weights(folder, config, runtime, {storage});
+    const auto shares = load_weights(folder, config, runtime, {storage},
+                                     {{.placement = "hybrid", .hybrid = {2}}, group});
+    require_equal_passes(*shares, *whole, config.num_hidden_layers);
+    held += dynamic_cast<ShardedWeights&>(*shares).share_bytes();
+    // The default is a machine's ranks: here all.
+    const auto shared =
+        load_weights(folder, config, runtime, {storage}, {{.placement = "hybrid"}, group});
+    held -= 2 * dynamic_cast<ShardedWeights&>(*shared).share_bytes();
+  }));
+  CHECK(std::abs(held) < 4 * 64 * 2 * (config.num_hidden_layers + 2));
+}
+
+TEST_CASE("groups that do not divide the ranks are refused") {
+  const LlamaConfig config = read_llama_config(kFolder + "llama3");
+  for (const std::string& failure : run_ranks(2, [&](ProcessGroup& group) {
+         load_weights(kFolder + "llama3", config, {}, {},
+                      {{.placement = "hybrid", .hybrid = {3}}, group});
+       }))
+    CHECK_THAT(failure, Catch::Contains("--hybrid.group 3 must divide the 2 processes"));
+}
+
 TEST_CASE("any order of blocks gives the right weights") {
   const std::string folder = kFolder + "llama3", storage = GENERATE("dtype", "nf4");
   const LlamaConfig config = read_llama_config(folder);
+  const bool offload = GENERATE(false, true);
   check_none(run_ranks(2, [&](ProcessGroup& group) {
     const auto whole = load_weights(folder, config, {}, {storage});
-    ShardedWeights shares({folder, {storage}, group}, config, {});
+    ShardedWeights shares({folder, {storage}, offload ? ProcessGroup() : group, offload}, config,
+                          {});
     for (const std::int64_t layer : {2, 0, 0, 1, 2, 2, 0, 2, 1, 0})
       require(same(shares.block(layer), whole->block(layer)), "block");
   }));
@@ -164,6 +212,22 @@ TEST_CASE("loading and training, a rank holds its share of the weights and two u
   // Far less than what ranks hold that have everything (a block in few bits weighs less here than
   // the tables and its dequantised values).
   if (storage == "dtype") CHECK(memory.peak() < kRanks * sizes.whole(kLayers) * 6 / 10);
+}
+
+TEST_CASE("a base that stays in its files takes two units of memory, loading and training") {
+  constexpr std::int64_t kLayers = 16;
+  const TempFolder folder;
+  const LlamaConfig config = write_deep_model(folder.path(), kLayers);
+  const Sizes sizes = sizes_of(config, "dtype");
+  const TensorMemory memory;
+  const auto weights =
+      std::make_shared<ShardedWeights>(ShardedBase{folder.path(), {}, {}, true}, config, Runtime{});
+  CHECK(weights->share_bytes() == 0);
+  CHECK(memory.peak() <= 2 * (sizes.unit() + 512) + config.hidden_size * 4);
+  train_a_token(Llama(config, weights, Runtime{}));
+  CHECK(memory.peak() > 2 * sizes.unit());
+  CHECK(memory.peak() < 5 * sizes.unit() / 2);
+  CHECK(memory.peak() < sizes.whole(kLayers) / 4);
 }
 
 TEST_CASE("a damaged checkpoint is refused by every rank of a sharded load") {

@@ -9,4 +9,7 @@ namespace reflect {
 // memory, once they have been copied; reading them again brings them back.
 void drop_mapped_pages(const void* data, std::size_t size);
 
+// Lets the system begin to read these bytes of a mapped file, which are wanted soon.
+void expect_mapped_pages(const void* data, std::size_t size);
+
 }  // namespace reflect

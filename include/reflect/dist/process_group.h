@@ -9,6 +9,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "reflect/dist/launch.h"
 
@@ -46,6 +47,14 @@ class ProcessGroup {
 
   int rank() const;
   int size() const;
+  // Ranks of this rank's machine (consecutive numbers); 0 where machines have different numbers of
+  // them.
+  int ranks_of_machine() const;
+
+  // The group of `size` consecutive ranks that this rank is in: ranks 0 to size - 1, and so on. Its
+  // collectives run beside this group's; its errors name ranks as this group does. A collective.
+  // Throws Error (usage) where `size` does not divide this group's.
+  ProcessGroup split(int size) const;
 
   // In place. The order of summation depends on nothing but the world size and the tensor's: all
   // ranks get the same bits, and the same bits in every run.

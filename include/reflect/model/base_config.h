@@ -1,6 +1,7 @@
 // How a frozen base model is held in memory.
 #pragma once
 
+#include <cstdint>
 #include <string>
 
 namespace reflect {
@@ -12,6 +13,29 @@ struct BaseConfig {
       "How the decoder's projections are held: in --dtype, or in 8 (fp8) or 4 bits (nf4) a weight "
       "and made anew for each block that is computed.",
       {"dtype", "fp8", "nf4"});
+  }
+};
+
+struct HybridConfig {
+  std::int64_t group = 0;
+  void visit(auto& v) {
+    v("group", group,
+      "Of --placement hybrid: processes (consecutive ranks) that hold one copy of the base "
+      "together; 0: those of one machine.");
+  }
+};
+
+// Where a frozen base lies.
+struct PlacementConfig {
+  std::string placement = "replicate";
+  HybridConfig hybrid = {};
+  void visit(auto& v) {
+    v("placement", placement,
+      "Where a frozen base lies: all of it in every process; a share of every block in each, "
+      "gathered when the block is computed (shard), or that inside groups of processes (hybrid); "
+      "or in the checkpoint's files or host memory, read when it is computed (offload).",
+      {"replicate", "shard", "hybrid", "offload"});
+    v("hybrid", hybrid, "");
   }
 };
 

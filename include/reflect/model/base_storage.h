@@ -10,25 +10,25 @@
 
 namespace reflect {
 
-// The weights of the checkpoint in `folder`, whole. Embedding, norms and output matrix are always
-// in the runtime's dtype. Quantising reads one tensor at a time: beyond what is kept, memory holds
-// less than two decoder blocks.
-std::shared_ptr<WeightSource> load_weights(const std::string& folder, const LlamaConfig& config,
-                                           const Runtime& runtime, const BaseConfig& base = {});
-
-// A checkpoint, how it is held, and the ranks that hold it together.
-struct ShardedBase {
-  std::string folder;
-  BaseConfig base = {};
-  ProcessGroup group = {};
+// Where a base lies among the processes of a job.
+struct Placement {
+  PlacementConfig config = {};
+  ProcessGroup group = {};  // all processes
 };
 
-// The same weights in shares: each rank holds 1 / size of every block, of the embedding and of the
+// The weights of the checkpoint in `folder`. Embedding, norms and output matrix are always in the
+// runtime's dtype. Loading reads one tensor at a time: beyond what is kept, memory holds less than
+// two decoder blocks.
+//
+// shard, hybrid: each rank of a group holds 1 / size of every block, of the embedding and of the
 // output matrix, and gathers them one ahead of their use into one of two buffers. All ranks must
-// make the same passes, and recompute blocks in backward passes. Beyond its share and the buffers a
-// rank's memory holds less than two decoder blocks while it loads. A collective: it logs how fast.
-std::shared_ptr<WeightSource> load_sharded_weights(const ShardedBase& sharded,
-                                                   const LlamaConfig& config,
-                                                   const Runtime& runtime);
+// make the same passes, and recompute blocks in backward passes. A collective.
+//
+// offload: nothing but two such buffers is kept in --dtype. On a CPU each block is read from the
+// mapped checkpoint when it is used; codes of base.storage stay in memory. On a GPU weights or
+// codes stay in pinned host memory and are copied one block ahead.
+std::shared_ptr<WeightSource> load_weights(const std::string& folder, const LlamaConfig& config,
+                                           const Runtime& runtime, const BaseConfig& base = {},
+                                           const Placement& placement = {});
 
 }  // namespace reflect

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "reflect/model/base_config.h"
+#include "reflect/model/base_storage.h"
 #include "reflect/model/kv_cache.h"
 #include "reflect/model/llama_config.h"
 #include "reflect/model/lora.h"
@@ -70,6 +70,6 @@ class Llama {
 
 // Config, weights and decoder of a checkpoint folder.
 std::unique_ptr<Llama> load_llama(const std::string& folder, const Runtime& runtime,
-                                  const BaseConfig& base = {});
+                                  const BaseConfig& base = {}, const Placement& placement = {});
 
 }  // namespace reflect

@@ -40,7 +40,7 @@ struct TrainConfig {
   std::string method = "lora";
   std::string init = "checkpoint";
   BaseConfig base;
-  std::string placement = "replicate";
+  PlacementConfig placement;
   std::string adapter;
   std::string chat_template = "auto";
   std::int64_t max_seq_length = 0;
@@ -87,10 +87,7 @@ struct TrainConfig {
     v("init", init, "Start from the checkpoint's weights or (method full) from random ones.",
       {"checkpoint", "random"});
     v("base", base, "");
-    v("placement", placement,
-      "Where a frozen base lies: all of it in every process, or a share of every block in each, "
-      "gathered when the block is computed.",
-      {"replicate", "shard"});
+    placement.visit(v);
     v("adapter", adapter, "Folder of an adapter to go on training; it brings its own lora.*.");
     v("template", chat_template, "Chat template; auto: told by the model's folder.");
     v("max_seq_length", max_seq_length,

@@ -5,7 +5,7 @@
 #include <optional>
 #include <string>
 
-#include "reflect/dist/process_group.h"
+#include "reflect/model/base_storage.h"
 #include "reflect/model/llama.h"
 #include "reflect/train/parameters.h"
 
@@ -19,8 +19,8 @@ struct TunedModelOptions {
   std::string initial_adapter = "";  // folder of an adapter to go on from; empty: a fresh one
   std::uint64_t seed = 0;
   Recompute recompute = Recompute::kAuto;
-  BaseConfig base = {};  // of a frozen base; every weight that is trained is in fp32
-  std::optional<ProcessGroup> shards = {};  // ranks that hold a frozen base together; else each all
+  BaseConfig base = {};      // of a frozen base; every weight that is trained is in fp32
+  Placement placement = {};  // of a frozen base
 };
 
 class TunedModel {
