@@ -18,6 +18,10 @@ std::string_view whole_lines(std::string_view text) {
   return text.substr(0, text.rfind('\n') + 1);
 }
 
+AnswerKey key_of(const Json& row) {
+  return {row.at("arm_hash"), row.at("problem_hash"), row.at("sample")};
+}
+
 }  // namespace
 
 Json json_of(const AnswerKey& key, const Answer& answer) {
@@ -31,28 +35,31 @@ Json json_of(const AnswerKey& key, const Answer& answer) {
           {"log_probability", answer.log_probability}};
 }
 
-AnswerStore::AnswerStore(std::string path) : path_(std::move(path)) {
-  if (std::filesystem::exists(path_)) {
-    const std::string text = read_file(path_);
-    std::string_view rest = whole_lines(text);
-    std::filesystem::resize_file(path_, rest.size());
-    for (std::size_t line = 1; !rest.empty(); ++line) {
-      const std::size_t end = rest.find('\n');
-      try {
-        const Json row = Json::parse(rest.substr(0, end));
-        answers_[{row.at("arm_hash"), row.at("problem_hash"), row.at("sample")}] = {
-            row.at("response"), row.at("finish"), row.at("prompt_tokens"), row.at("new_tokens"),
-            row.at("log_probability")};
-      } catch (const Json::exception& error) {
-        fail(kOp,
-             "{}:{} is no row of an earlier run ({}); remove the file or give another --output",
-             path_, line, error.what());
-      }
-      rest.remove_prefix(end + 1);
-    }
-  }
+AnswerStore::AnswerStore(std::string path, std::string others)
+    : path_(std::move(path)), others_(std::move(others)) {
+  if (!others_.empty()) read(others_);
+  read(path_);
   file_ = std::fopen(path_.c_str(), "a");
   if (file_ == nullptr) fail(kOp, "cannot write {}: {}", path_, std::strerror(errno));
+}
+
+void AnswerStore::read(const std::string& path) {
+  if (!std::filesystem::exists(path)) return;
+  const std::string text = read_file(path);
+  std::string_view rest = whole_lines(text);
+  std::filesystem::resize_file(path, rest.size());
+  for (std::size_t line = 1; !rest.empty(); ++line) {
+    const std::size_t end = rest.find('\n');
+    try {
+      const Json row = Json::parse(rest.substr(0, end));
+      answers_[key_of(row)] = {row.at("response"), row.at("finish"), row.at("prompt_tokens"),
+                               row.at("new_tokens"), row.at("log_probability")};
+    } catch (const Json::exception& error) {
+      fail(kOp, "{}:{} is no row of an earlier run ({}); remove the file or give another --output",
+           path, line, error.what());
+    }
+    rest.remove_prefix(end + 1);
+  }
 }
 
 AnswerStore::~AnswerStore() {
@@ -72,10 +79,20 @@ void AnswerStore::add(const AnswerKey& key, Answer answer) {
   answers_[key] = std::move(answer);
 }
 
-void AnswerStore::replace_file(const std::vector<Json>& rows) {
+std::size_t AnswerStore::replace_file(const std::vector<Json>& rows) {
+  std::map<AnswerKey, Answer> others = answers_;
+  for (const Json& row : rows) others.erase(key_of(row));
+  if (others_.empty()) others.clear();
+  if (!others.empty()) {
+    AtomicWriter writer(others_);
+    for (const auto& [key, answer] : others) write_json_line(writer, json_of(key, answer));
+    writer.commit();
+  }
   AtomicWriter writer(path_);
   for (const Json& row : rows) write_json_line(writer, row);
   writer.commit();
+  if (others.empty() && !others_.empty()) std::filesystem::remove(others_);
+  return others.size();
 }
 
 }  // namespace reflect

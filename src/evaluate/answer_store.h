@@ -1,4 +1,5 @@
-// Every generated answer of a run, kept on disk as it comes, so that a run that was ended goes on.
+// Every generated answer, kept on disk as it comes, so that a run that was ended goes on and
+// answers of other settings need not be generated again.
 #pragma once
 
 #include <cstdio>
@@ -29,8 +30,9 @@ struct Answer {
 
 class AnswerStore {
  public:
-  // Reads the answers of an earlier run at `path`; a last line that was cut off is dropped.
-  explicit AnswerStore(std::string path);
+  // Reads the answers of earlier runs at `path` and, where it exists, at `others`; a last line that
+  // was cut off is dropped.
+  explicit AnswerStore(std::string path, std::string others = "");
   ~AnswerStore();
   AnswerStore(const AnswerStore&) = delete;
   AnswerStore& operator=(const AnswerStore&) = delete;
@@ -38,11 +40,14 @@ class AnswerStore {
   const Answer* find(const AnswerKey& key) const;
   // Keeps the answer and appends it to the file.
   void add(const AnswerKey& key, Answer answer);
-  // Replaces the file by the rows of this run, in their final order.
-  void replace_file(const std::vector<Json>& rows);
+  // Replaces the file by the rows of this run, in their final order. Answers that are none of these
+  // go to `others`; returns their number.
+  std::size_t replace_file(const std::vector<Json>& rows);
 
  private:
-  std::string path_;
+  void read(const std::string& path);
+
+  std::string path_, others_;
   std::FILE* file_ = nullptr;
   std::map<AnswerKey, Answer> answers_;
 };

@@ -1,6 +1,8 @@
 // The job of reflect-eval: read problems, let every arm answer, grade, compare, report.
 #include "reflect/evaluate/evaluate.h"
 
+#include <spdlog/spdlog.h>
+
 #include "evaluate/answering.h"
 #include "evaluate/arms.h"
 #include "evaluate/ask.h"
@@ -14,9 +16,18 @@ namespace {
 constexpr std::string_view kOp = "evaluate";
 
 // "results.json" -> "results.rows.jsonl".
+std::string path_beside(const std::string& output, std::string_view ending) {
+  std::string stem = output.ends_with(".json") ? output.substr(0, output.size() - 5) : output;
+  return stem.append(ending);
+}
+
 std::string rows_path(const std::string& output) {
-  const std::string stem = output.ends_with(".json") ? output.substr(0, output.size() - 5) : output;
-  return stem + ".rows.jsonl";
+  return path_beside(output, ".rows.jsonl");
+}
+
+// Where answers of other settings stay.
+std::string others_path(const std::string& output) {
+  return path_beside(output, ".other-rows.jsonl");
 }
 
 void validate(const EvaluateConfig& config) {
@@ -26,7 +37,10 @@ void validate(const EvaluateConfig& config) {
   if (config.output.empty() || config.output == "-") {
     fail_usage(kOp, "no file for the report; give --output FILE (the table goes to the screen)");
   }
-  check_outputs(kOp, {{"output", config.output}, {"output", rows_path(config.output)}},
+  check_outputs(kOp,
+                {{"output", config.output},
+                 {"output", rows_path(config.output)},
+                 {"output", others_path(config.output)}},
                 {{"input", config.input}, {"train-rows", config.train_rows}});
   if (config.limit < 0) fail_usage(kOp, "--limit is {}; it must be 0 (all) or more", config.limit);
   if (config.samples < 1) fail_usage(kOp, "--samples is {}; it must be 1 or more", config.samples);
@@ -152,8 +166,9 @@ Report report_of(const EvaluateConfig& config, const std::vector<HashedArm>& arm
 ExitCode evaluate_problems(const EvaluateConfig& config) {
   const std::vector<HashedArm> arms = hashed_arms(config);
   const ProblemSet set = read_problems(config.input, config.limit, config.group_by);
+  if (!set.malformed.empty()) spdlog::warn("{}", set.malformed);
   const auto contamination = check_contamination(config, set.problems);
-  AnswerStore store(rows_path(config.output));
+  AnswerStore store(rows_path(config.output), others_path(config.output));
   answer_all(config, arms, set.problems, store);
 
   std::vector<ArmAnswers> answers;
@@ -162,7 +177,9 @@ ExitCode evaluate_problems(const EvaluateConfig& config) {
   }
   Report report = report_of(config, arms, answers, set);
   report.contamination = contamination;
-  store.replace_file(rows_of(arms, answers, set.problems));
+  if (const std::size_t others = store.replace_file(rows_of(arms, answers, set.problems)))
+    spdlog::info("{} answers of other settings or problems stay in {}; delete it to forget them",
+                 others, others_path(config.output));
   write_file_atomic(config.output, json_of(report).dump(2) + "\n");
   fmt::print("{}", text_of(report));
   return ExitCode::kDone;

@@ -5,9 +5,12 @@
 
 #include "reflect/base/error.h"
 #include "reflect/base/hash.h"
+#include "reflect/data/bad_rows.h"
 
 namespace reflect {
 namespace {
+
+constexpr const char* kNoGroup = "-";
 
 // The value at a dotted path of the row, as text.
 std::string text_at(const Json& row, std::string_view dotted) {
@@ -15,7 +18,7 @@ std::string text_at(const Json& row, std::string_view dotted) {
   while (!dotted.empty()) {
     const std::size_t dot = dotted.find('.');
     const std::string name(dotted.substr(0, dot));
-    if (!value->is_object() || !value->contains(name)) return "-";
+    if (!value->is_object() || !value->contains(name)) return kNoGroup;
     value = &value->at(name);
     dotted = dot == std::string_view::npos ? "" : dotted.substr(dot + 1);
   }
@@ -35,6 +38,16 @@ std::optional<std::string> reason_against(const Record& record) {
   }
   if (!record.answer || record.answer->empty()) return "no gold answer";
   return std::nullopt;
+}
+
+// The field to group by is there; a row may lack it, all of them may not.
+void require_group(const std::vector<Problem>& problems, const std::string& group_by,
+                   const std::string& path) {
+  if (group_by.empty()) return;
+  for (const Problem& problem : problems)
+    if (problem.group != kNoGroup) return;
+  fail_usage("evaluate", "--group-by {}: none of {} problems of {} has this field", group_by,
+             problems.size(), path);
 }
 
 }  // namespace
@@ -65,15 +78,19 @@ ProblemSet read_problems(const std::string& path, std::int64_t limit, const std:
                             std::move(*record->answer), std::move(group)});
   }
   for (const BadRow& bad : reader.bad_rows()) {
-    set.rejected.push_back({fmt::format("line {}", bad.line), bad.reason});
+    set.rejected.push_back({fmt::format("line {}", bad.line), kind_of(bad)});
   }
+  set.malformed = summary_of(reader.bad_rows(), path);
   if (set.problems.empty()) {
     fail("evaluate",
          "{} has no problem with a gold answer ({} rows rejected{}); give rows with "
          "a prompt and an answer",
          path, set.rejected.size(),
-         set.rejected.empty() ? "" : ", the first: " + set.rejected.front().reason);
+         set.malformed.empty()
+             ? (set.rejected.empty() ? "" : ", the first: " + set.rejected.front().reason)
+             : "; " + set.malformed);
   }
+  require_group(set.problems, group_by, path);
   return set;
 }
 

@@ -3,6 +3,7 @@
 #include <set>
 
 #include "evaluate/report.h"
+#include "reflect/data/bad_rows.h"
 
 namespace reflect {
 namespace {
@@ -53,7 +54,7 @@ std::string list_of(const std::map<std::string, std::int64_t>& counts) {
 
 std::string header(const Report& report) {
   std::string text = fmt::format("{} problems of {}", report.problems, report.config.input);
-  if (!report.rejected.empty()) text += "; rejected rows: " + list_of(report.rejected);
+  if (!report.rejected.empty()) text += "; rejected rows: " + list_of_counts(report.rejected);
   text += report.config.answer_fallback
               ? "\ngraded: <output>, or without one the final answer of the text (fallback)\n"
               : "\ngraded: the text of <output> alone\n";

@@ -1,7 +1,5 @@
 #include "preference_data.h"
 
-#include <spdlog/spdlog.h>
-
 #include <algorithm>
 #include <optional>
 #include <utility>
@@ -115,6 +113,7 @@ TrainingData load_preference_data(const TrainingDataOptions& options, const Chat
   data.preset = "all";
   for (std::size_t file = 0; file < options.files.size(); ++file) {
     LineReader lines(options.files[file]);
+    std::vector<BadRow> bad_rows;
     while (const auto line = lines.next()) {
       if (line->find_first_not_of(" \t\r") == line->npos) continue;
       ++data.rows;
@@ -123,13 +122,13 @@ TrainingData load_preference_data(const TrainingDataOptions& options, const Chat
       try {
         pair = pair_of(parse_json_line(*line, where), where);
       } catch (const Error& error) {
-        spdlog::debug("{}", error.what());
-        ++data.dropped["malformed"];
+        bad_rows.push_back({lines.line_number(), error.what()});
       }
       if (!pair) continue;
       pair->file = static_cast<std::int32_t>(file);
       add_pair(std::move(*pair), options, chat, tokenizer, data);
     }
+    add_malformed(bad_rows, options.files[file], data);
   }
   require_examples(data);
   data.hash = hash_of(data.examples, data.traits);

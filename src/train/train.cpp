@@ -287,6 +287,8 @@ ExitCode train_as(const LaunchEnvironment& place, const TrainConfig& config) {
   const auto tokenizer = load_tokenizer(config.model);
   const ChatTemplate chat = ChatTemplate::choose(config.chat_template, config.model);
   const TrainingData data = read_data(config, chat, *tokenizer);
+  if (place.rank == 0)
+    for (const std::string& rows : data.malformed) spdlog::warn("{}", rows);
   const PackPlan plan = plan_of(config, data, PlanOf::kTrained);
   if (config.explain > 0) {
     if (place.rank == 0)

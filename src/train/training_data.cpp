@@ -7,6 +7,7 @@
 
 #include "reflect/base/error.h"
 #include "reflect/base/hash.h"
+#include "reflect/data/bad_rows.h"
 #include "row_fields.h"
 
 namespace reflect {
@@ -39,7 +40,7 @@ std::vector<Record> read_all(const std::vector<std::string>& files, TrainingData
       records.push_back(std::move(record));
     }
     file_of.resize(records.size(), static_cast<std::int32_t>(file));
-    if (!bad_rows.empty()) data.dropped["malformed"] += static_cast<std::int64_t>(bad_rows.size());
+    add_malformed(bad_rows, files[file], data);
     data.rows += static_cast<std::int64_t>(bad_rows.size());
   }
   data.rows += static_cast<std::int64_t>(records.size());
@@ -134,7 +135,14 @@ void require_examples(const TrainingData& data) {
   if (!data.examples.empty()) return;
   std::string reasons;
   for (const auto& [reason, count] : data.dropped) reasons += fmt::format(" {} {}", count, reason);
-  fail("train", "none of {} rows can be trained on:{}", data.rows, reasons);
+  fail("train", "none of {} rows can be trained on:{}{}", data.rows, reasons,
+       data.malformed.empty() ? "" : "; " + data.malformed.front());
+}
+
+void add_malformed(const std::vector<BadRow>& rows, const std::string& file, TrainingData& data) {
+  if (rows.empty()) return;
+  data.dropped["malformed"] += static_cast<std::int64_t>(rows.size());
+  data.malformed.push_back(summary_of(rows, file));
 }
 
 TrainingData load_training_data(const TrainingDataOptions& options, const ChatTemplate& chat,

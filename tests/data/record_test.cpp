@@ -6,6 +6,7 @@
 
 #include "reflect/base/error.h"
 #include "reflect/base/random.h"
+#include "reflect/data/bad_rows.h"
 #include "temp_folder.h"
 
 namespace reflect {
@@ -264,6 +265,35 @@ TEST_CASE("no mutation of a row makes reading fail with anything but its reason"
   }
   CHECK(accepted > 5000);
   CHECK(accepted < 19000);
+}
+
+TEST_CASE("malformed rows are told by reason, the first with their lines") {
+  const TempFolder folder;
+  const std::string path = folder / "rows.jsonl";
+  std::string text = "{\"prompt\": 3}\n[]\n{\"prompt\": \"a\"}\n";
+  for (int i = 0; i < 20; ++i) text += "{broken " + std::string(500, 'x') + "\n";
+  write_file_atomic(path, text);
+  std::vector<BadRow> bad;
+  CHECK(read_records(path, &bad).size() == 1);
+  CHECK(counts_by_kind(bad) ==
+        std::map<std::string, std::int64_t>{{"field 'prompt' is number, not text", 1},
+                                            {"the row is array, not an object", 1},
+                                            {"not a JSON object", 20}});
+  const std::string told = summary_of(bad, path);
+  CHECK_THAT(told,
+             Catch::StartsWith(path + ": 22 malformed rows left out: 20 not a JSON object, 1 "));
+  for (const char* part : {"; line 1: field 'prompt' is number, not text", "; line 2: the row is",
+                           "; line 4: not a JSON object: ", "; ..."})
+    CHECK_THAT(told, Catch::Contains(part));
+  CHECK(told.size() < 700);
+  CHECK(summary_of({}, path).empty());
+  CHECK(kind_of({9, "[record] rows.jsonl:9: the spans end at byte 31, the response has 7"}) ==
+        "the spans end at byte N, the response has N");
+  std::map<std::string, std::int64_t> many;
+  for (int i = 0; i < 9; ++i) many["reason " + std::to_string(i)] = i == 7 ? 5 : 1;
+  CHECK(list_of_counts(many) ==
+        "5 reason 7, 1 reason 0, 1 reason 1, 1 reason 2, 1 reason 3, 1 reason 4, 3 for other "
+        "reasons");
 }
 
 }  // namespace

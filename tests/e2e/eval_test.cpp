@@ -233,6 +233,8 @@ TEST_CASE("mistakes end in one line that names them") {
            {place.arguments({"--model", kModel, "--samples", "2"}), 2, "temperature"},
            {place.arguments({"--model", kModel, "--checker", "magic"}), 2, "magic"},
            {place.arguments({"--model", kModel, "--grup-by", "x"}), 2, "group-by"},
+           {place.arguments({"--model", kModel, "--group-by", "nofield"}), 2,
+            "none of 5 problems of " + place.input + " has this field"},
            {place.arguments({"--model", kModel, "--template", "klingon"}), 2, "klingon"},
            {{"--model", kModel, "--input", place.input}, 2, "--output"},
            {{"--model", kModel, "--output", place.output}, 2, "--input"},

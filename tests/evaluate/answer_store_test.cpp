@@ -1,6 +1,7 @@
 #include "evaluate/answer_store.h"
 
 #include <catch2/catch.hpp>
+#include <filesystem>
 
 #include "reflect/base/error.h"
 #include "temp_folder.h"
@@ -49,6 +50,26 @@ TEST_CASE("a last line that a kill cut off is dropped and written again") {
     store.add(kSecond, answer("b"));
   }
   CHECK(read_file(path) == whole);
+}
+
+TEST_CASE("answers that are not of this run stay in a file of their own") {
+  const TempFolder folder;
+  const std::string path = folder / "rows.jsonl", others = folder / "others.jsonl";
+  const Json first = json_of(kFirst, answer("a")), second = json_of(kSecond, answer("b"));
+  {
+    AnswerStore store(path, others);
+    store.add(kFirst, answer("a"));
+    store.add(kSecond, answer("b"));
+    CHECK(store.replace_file({first, second}) == 0);
+    CHECK_FALSE(std::filesystem::exists(others));
+    CHECK(store.replace_file({second}) == 1);
+  }
+  CHECK(read_file(path) == second.dump() + "\n");
+  CHECK(read_file(others) == first.dump() + "\n");
+  AnswerStore store(path, others);
+  CHECK(store.find(kFirst)->response == "a");
+  CHECK(store.replace_file({first, second}) == 0);
+  CHECK_FALSE(std::filesystem::exists(others));
 }
 
 TEST_CASE("a file that is something else is an error with its line") {

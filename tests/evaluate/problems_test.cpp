@@ -33,6 +33,9 @@ TEST_CASE("rows that are no problem are kept apart with their reason") {
   CHECK(set.rejected[0].reason == "no gold answer");
   CHECK(set.rejected[1].reason == "repeated problem");
   CHECK(set.rejected[2].row == "line 3");
+  CHECK(set.rejected[2].reason == "not a JSON object");
+  CHECK_THAT(set.malformed, Catch::StartsWith(path + ": 1 malformed row left out: 1 not a JSON "
+                                                     "object; line 3: not a JSON object: "));
   CHECK(read_problems(path, 1, "").problems.size() == 1);
 }
 
@@ -51,7 +54,8 @@ TEST_CASE("groups come from any field of the row") {
   CHECK(groups("operations") == std::pair<std::string, std::string>("4", "-"));
   CHECK(groups("meta.kind") == std::pair<std::string, std::string>("graph", "-"));
   CHECK(groups("meta.tags") == std::pair<std::string, std::string>("[1]", "-"));
-  CHECK(groups("meta.kind.more") == std::pair<std::string, std::string>("-", "-"));
+  CHECK_THROWS_WITH(groups("meta.kind.more"),
+                    Catch::Contains("--group-by meta.kind.more: none of 2 problems of " + path));
   CHECK(groups("") == std::pair<std::string, std::string>("", ""));
 }
 

@@ -185,5 +185,8 @@ not json
   CHECK(data.dropped.at("malformed") == 3);
   CHECK(data.dropped.at("same_response") == 1);
   CHECK(data.dropped.at("too_long") == 1);
-  CHECK_THROWS_WITH(load("{}\n"), Catch::Contains("1 malformed"));
+  REQUIRE(data.malformed.size() == 1);
+  CHECK_THAT(data.malformed[0], Catch::Contains("line 2: the field 'rejected' is missing"));
+  CHECK_THROWS_WITH(load("{}\n"), Catch::Contains("1 malformed") &&
+                                      Catch::Contains("line 1: the field 'chosen' is missing"));
 }

@@ -58,6 +58,9 @@ TEST_CASE("every row is trained on or counted with a reason") {
   CHECK(data.examples.size() == 2);
   CHECK(data.dropped == std::map<std::string, std::int64_t>{
                             {"malformed", 1}, {"nothing_trained", 1}, {"too_long", 1}});
+  REQUIRE(data.malformed.size() == 1);
+  CHECK_THAT(data.malformed[0],
+             Catch::StartsWith(file + ": 1 malformed row left out: 1 not a JSON object; line 2: "));
 }
 
 TEST_CASE("a file without a usable row is refused") {

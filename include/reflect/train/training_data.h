@@ -47,6 +47,7 @@ struct TrainingData {
   std::vector<Record> records;                  // of the examples, where asked for
   std::string preset;                           // "auto" resolved
   std::map<std::string, std::int64_t> dropped;  // rows left out, by reason
+  std::vector<std::string> malformed;           // for people: of each file, which rows and why
   std::int64_t rows = 0;                        // read, good or bad
   std::int64_t reflective_rows = 0;             // with at least one reflection
   std::int64_t reflective_without_error = 0;    // of these: no error span
@@ -67,6 +68,9 @@ TrainingData load_training_data(const TrainingDataOptions& options, const ChatTe
 
 // Throws Error with the reasons where no row is left.
 void require_examples(const TrainingData& data);
+
+// Counts and describes the malformed rows of a file.
+void add_malformed(const std::vector<BadRow>& rows, const std::string& file, TrainingData& data);
 
 // How many of `examples` have the ids of one of `others`.
 std::int64_t count_shared(const std::vector<Example>& examples, const std::vector<Example>& others);
