@@ -43,4 +43,11 @@ void check_outputs(std::string_view op, const std::vector<NamedPath>& outputs,
   }
 }
 
+void require_checkpoint(std::string_view op, std::string_view flag, const std::string& folder) {
+  std::error_code none;
+  if (!fs::exists(fs::path(folder) / "config.json", none))
+    fail_usage(op, "--{}: \"{}\" has no config.json; give the folder of a checkpoint", flag,
+               folder);
+}
+
 }  // namespace reflect

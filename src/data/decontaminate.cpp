@@ -9,6 +9,7 @@ namespace reflect {
 namespace {
 
 constexpr std::size_t kLeastWords = 4;
+constexpr double kAnyRatio = 2;
 
 // Non-system messages, then the response; the last message comes first.
 std::vector<Words> texts_of(const Record& record) {
@@ -63,13 +64,15 @@ void Benchmarks::add(const Json& value, std::size_t line) {
   }
 }
 
-std::optional<BenchmarkMatch> Benchmarks::find(const Record& record) const {
+Benchmarks::Finding Benchmarks::look_in(const Record& record) const {
   const std::vector<Words> texts = texts_of(record);
-  if (auto found = find_13_gram(texts)) return found;
-  if (auto found = find_ratio(texts)) return found;
-  if (const auto found = whole_.find(texts.front().text()); found != whole_.end())
-    return match(found->second, "whole-prompt", found->first, 1);
-  return std::nullopt;
+  if (auto found = find_13_gram(texts)) return {std::move(found), kAnyRatio};
+  Finding found = find_ratio(texts);
+  if (const auto whole = whole_.find(texts.front().text()); whole != whole_.end()) {
+    found.up_to_ratio = kAnyRatio;
+    if (!found.match) found.match = match(whole->second, "whole-prompt", whole->first, 1);
+  }
+  return found;
 }
 
 std::optional<BenchmarkMatch> Benchmarks::find_13_gram(const std::vector<Words>& texts) const {
@@ -84,7 +87,7 @@ std::optional<BenchmarkMatch> Benchmarks::find_13_gram(const std::vector<Words>&
   return std::nullopt;
 }
 
-std::optional<BenchmarkMatch> Benchmarks::find_ratio(const std::vector<Words>& texts) const {
+Benchmarks::Finding Benchmarks::find_ratio(const std::vector<Words>& texts) const {
   const std::size_t n = short_grams_.n();
   struct Found {
     std::uint32_t count = 0;
@@ -105,11 +108,14 @@ std::optional<BenchmarkMatch> Benchmarks::find_ratio(const std::vector<Words>& t
       }
     }
   }
+  Finding result;
   for (const auto& [text, of_text] : found) {
     const double ratio = static_cast<double>(of_text.count) / texts_[text].grams;
-    if (ratio >= ratio_) return match(text, "8-gram-ratio", std::string(of_text.first), ratio);
+    result.up_to_ratio = std::max(result.up_to_ratio, ratio);
+    if (ratio >= ratio_ && !result.match)
+      result.match = match(text, "8-gram-ratio", std::string(of_text.first), ratio);
   }
-  return std::nullopt;
+  return result;
 }
 
 BenchmarkMatch Benchmarks::match(std::uint32_t text, std::string rule, std::string ngram,

@@ -67,11 +67,13 @@ void Candidates::add(const Json& row) {
   candidate.content = content_of(record);
   if (near_) near_->add(words_of(record));
   if (benchmarks_) {
-    if (auto match = benchmarks_->find(record)) {
-      candidate.contaminated = true;
-      contaminated_.emplace(list_.size(), std::move(*match));
-    }
+    Benchmarks::Finding found = benchmarks_->look_in(record);
+    contaminated_up_to_.push_back(found.up_to_ratio);
+    candidate.contaminated = found.match.has_value();
+    if (found.match) contaminated_.emplace(list_.size(), std::move(*found.match));
   }
+  if (!config_.prefilter.model.empty())
+    prefilter_scores_.push_back(prefilter_score(scores.at("prefilter")));
   list_.push_back(std::move(candidate));
   ids_.push_back(id);
 }

@@ -8,6 +8,7 @@
 
 #include "reflect/data/decontaminate.h"
 #include "reflect/score/score_rows.h"
+#include "score/prefilter.h"
 
 namespace reflect {
 
@@ -23,6 +24,11 @@ class Candidates {
   const NearDuplicates* near_duplicates() const { return near_ ? &*near_ : nullptr; }
   const Benchmarks* benchmarks() const { return benchmarks_ ? &*benchmarks_ : nullptr; }
   const std::map<std::size_t, BenchmarkMatch>& contaminated() const { return contaminated_; }
+  // Of each row: the highest --decontaminate-ratio that makes it contaminated. Empty without
+  // benchmarks.
+  const std::vector<double>& contaminated_up_to() const { return contaminated_up_to_; }
+  // By the small model, of each row; empty without one.
+  const std::vector<PrefilterScore>& prefilter_scores() const { return prefilter_scores_; }
 
  private:
   const ScoreConfig& config_;
@@ -31,6 +37,8 @@ class Candidates {
   std::optional<NearDuplicates> near_;
   std::optional<Benchmarks> benchmarks_;
   std::map<std::size_t, BenchmarkMatch> contaminated_;
+  std::vector<double> contaminated_up_to_;
+  std::vector<PrefilterScore> prefilter_scores_;
 };
 
 // How far below its threshold near duplicates can be searched (the receipt's sweep does).

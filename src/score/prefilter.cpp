@@ -20,7 +20,9 @@ Json small_scores(const Json& row) {
   return scores;
 }
 
-PrefilterScore score_of(const Json& json) {
+}  // namespace
+
+PrefilterScore prefilter_score(const Json& json) {
   PrefilterScore score{.status = *score_status_named(json.at("status").get<std::string>())};
   if (score.status != ScoreStatus::kOk) return score;
   score.ifd_ppl = json.at("ifd_ppl").get<double>();
@@ -29,8 +31,6 @@ PrefilterScore score_of(const Json& json) {
   score.nll_direct = json.at("nll_direct").get<double>();
   return score;
 }
-
-}  // namespace
 
 Prefilter::Prefilter(const PrefilterConfig& config, std::vector<PrefilterScore> scores,
                      Json identity)
@@ -145,7 +145,7 @@ std::optional<Prefilter> run_prefilter(const ScoreConfig& config, const Portion&
   if (!done) return std::nullopt;
   std::vector<PrefilterScore> scores;
   for (const std::string& key : done->keys)
-    for (const Json& row : journal.rows(key)) scores.push_back(score_of(row));
+    for (const Json& row : journal.rows(key)) scores.push_back(prefilter_score(row));
   const std::size_t rows = scores.size();
   Prefilter prefilter(config.prefilter, std::move(scores), scorer.identity());
   const std::size_t unhelped = prefilter.meta().at("max_ifd_or_more");

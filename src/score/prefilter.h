@@ -16,6 +16,9 @@ struct PrefilterScore {
   double ifd_ppl = 0, ifd_loss = 0, nll_conditional = 0, nll_direct = 0;
 };
 
+// Reads it from a row's `scores.prefilter`.
+PrefilterScore prefilter_score(const Json& json);
+
 class Prefilter {
  public:
   // The share `config.keep` of all rows, by highest IFD below `config.max_ifd`, goes on; ties go to
@@ -23,6 +26,7 @@ class Prefilter {
   Prefilter(const PrefilterConfig& config, std::vector<PrefilterScore> scores, Json identity = {});
 
   PrefilterVerdict verdict(std::size_t row) const;
+  bool passes(std::size_t row) const { return passes_[row]; }
   std::size_t passed() const { return passed_; }
   Json meta() const;         // model, settings and counts
   std::string line() const;  // the counts, for people

@@ -4,8 +4,6 @@
 #include <array>
 #include <cmath>
 
-#include "reflect/base/error.h"
-
 namespace reflect {
 
 namespace {
@@ -89,97 +87,6 @@ std::vector<GateYield> yields_of(const ScoreConfig& config, const Selection& sel
     if (!yield.setting.empty()) gates.push_back(std::move(yield));
   }
   return gates;
-}
-
-// A threshold, and the steps to either side of it that are tried.
-struct Threshold {
-  const char* name;
-  double SelectionConfig::*value;
-  double off;  // the value that turns the gate off
-  std::vector<double> steps;
-  double lowest, highest;  // of a value that means something
-};
-
-const std::vector<double> kSteps = {-0.2, -0.1, -0.05, 0, 0.05, 0.1, 0.2};
-const std::vector<double> kFactors = {0.5, 0.8, 0.9, 1, 1.1, 1.25, 2};
-
-std::vector<Threshold> thresholds() {
-  constexpr double kLeast = 1e-6;
-  return {
-      {"min-ifd", &SelectionConfig::min_ifd, 0, kSteps, kLeast, 100},
-      {"max-ifd", &SelectionConfig::max_ifd, 0, kSteps, kLeast, 100},
-      {"max-rifd", &SelectionConfig::max_rifd, 0, kSteps, kLeast, 100},
-      {"min-gain", &SelectionConfig::min_gain, kNoGainGate, kSteps, -99, 99},
-      {"near-duplicates",
-       &SelectionConfig::near_duplicates,
-       0,
-       {-kNearDuplicateSweep, -0.05, 0, 0.05, 0.1},
-       0.05,
-       1},
-  };
-}
-
-// The count for each value that passes check(); `set` changes the copy.
-template <class Set>
-Sensitivity sweep(const std::string& name, double value, const std::vector<double>& values,
-                  const ScoreConfig& config, const Candidates& candidates, Set set) {
-  Sensitivity result{"selection." + name, value, {}};
-  for (const double other : values) {
-    SelectionConfig changed = config.selection;
-    set(changed, other);
-    try {
-      check(changed);
-    } catch (const Error&) {
-      continue;  // such as a least IFD above the highest
-    }
-    const Selection selection =
-        select(candidates.list(), changed,
-               {.near_duplicates = candidates.near_duplicates(), .diverse = {}});
-    result.points.push_back({other, selection.kept()});
-  }
-  return result;
-}
-
-std::vector<double> scaled(double value, double highest) {
-  std::vector<double> values;
-  for (const double factor : kFactors) values.push_back(std::min(highest, factor * value));
-  values.erase(std::unique(values.begin(), values.end()), values.end());
-  return values;
-}
-
-std::vector<Sensitivity> sensitivity_of(const ScoreConfig& config, const Candidates& candidates) {
-  const SelectionConfig& selection = config.selection;
-  std::vector<Sensitivity> all;
-  for (const Threshold& threshold : thresholds()) {
-    const double value = selection.*threshold.value;
-    if (value == threshold.off) continue;
-    std::vector<double> values;
-    for (const double step : threshold.steps)
-      if (const double other = std::round((value + step) * 1e9) / 1e9;
-          other >= threshold.lowest && other <= threshold.highest)
-        values.push_back(step == 0 ? value : other);
-    all.push_back(sweep(threshold.name, value, values, config, candidates,
-                        [&](SelectionConfig& c, double v) { c.*threshold.value = v; }));
-  }
-  for (const auto& [name, member] : {std::pair{"min-tokens", &SelectionConfig::min_tokens},
-                                     std::pair{"max-tokens", &SelectionConfig::max_tokens}}) {
-    if (selection.*member == 0) continue;
-    std::vector<double> values;
-    for (const double value : scaled(static_cast<double>(selection.*member), 1e15))
-      values.push_back(std::max(1.0, std::round(value)));
-    values.erase(std::unique(values.begin(), values.end()), values.end());
-    all.push_back(
-        sweep(name, static_cast<double>(selection.*member), values, config, candidates,
-              [m = member](SelectionConfig& c, double v) { c.*m = static_cast<std::int64_t>(v); }));
-  }
-  for (const auto& [name, member, on] :
-       {std::tuple{"pool-fraction", &SelectionConfig::pool_fraction,
-                   selection.policy == "superfilter"},
-        std::tuple{"top-fraction", &SelectionConfig::top_fraction, selection.top_fraction < 1}})
-    if (on)
-      all.push_back(sweep(name, selection.*member, scaled(selection.*member, 1), config, candidates,
-                          [m = member](SelectionConfig& c, double v) { c.*m = v; }));
-  return all;
 }
 
 // A round width with at most `bins` bins over the middle 98 % of the values.
@@ -275,8 +182,10 @@ Json Receipt::json() const {
   json["sensitivity"] = Json::array();
   for (const Sensitivity& one : sensitivity) {
     Json points = Json::array();
-    for (const auto& point : one.points)
+    for (const Sensitivity::Point& point : one.points) {
       points.push_back({{"value", point.value}, {"kept", point.kept}});
+      if (point.unscored > 0) points.back()["unscored"] = point.unscored;
+    }
     json["sensitivity"].push_back(
         {{"setting", one.setting}, {"value", one.value}, {"points", points}});
   }
@@ -307,9 +216,11 @@ std::string Receipt::table() const {
   }
   for (const Sensitivity& one : sensitivity) {
     text += fmt::format("\nrows kept for another --{}\n", one.setting);
-    for (const auto& point : one.points) text += fmt::format(" {:>9.4g}", point.value);
+    std::size_t width = 9;
+    for (const auto& point : one.points) width = std::max(width, point.text().size());
+    for (const auto& point : one.points) text += fmt::format(" {:>{}.4g}", point.value, width);
     text += '\n';
-    for (const auto& point : one.points) text += fmt::format(" {:>9}", point.kept);
+    for (const auto& point : one.points) text += fmt::format(" {:>{}}", point.text(), width);
     text += '\n';
   }
   return text;

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "score/candidates.h"
+#include "score/sensitivity.h"
 
 namespace reflect {
 
@@ -14,17 +15,6 @@ struct GateYield {
   std::string setting;  // what it was set to, for people
   std::size_t in = 0, out = 0;
   std::vector<std::pair<std::string_view, std::size_t>> dropped;
-};
-
-// The final count for other values of one setting, all else as it is.
-struct Sensitivity {
-  std::string setting;
-  double value;
-  struct Point {
-    double value;
-    std::size_t kept;
-  };
-  std::vector<Point> points;  // by value; the setting's own is among them
 };
 
 // Counts of a score in equal bins from `low` on; values beyond the ends are counted apart.

@@ -176,7 +176,8 @@ std::string sensitivity(const ReportInput& input) {
     for (const auto& point : one.points) {
       const char* now = point.value == one.value ? " class=\"now\"" : "";
       values += fmt::format("<th{}>{:.4g}</th>", now, point.value);
-      counts += fmt::format("<td{}>{}</td>", now, count_text(point.kept));
+      counts += fmt::format("<td{}>{}</td>", now,
+                            point.unscored == 0 ? count_text(point.kept) : point.text());
     }
     text += fmt::format(
         "<div class=\"card\"><h3>{}</h3><div class=\"scroll\"><table><tr><th>value</th>{}</tr>"

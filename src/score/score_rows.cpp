@@ -8,6 +8,7 @@
 #include "reflect/base/config.h"
 #include "reflect/base/outputs.h"
 #include "reflect/base/signals.h"
+#include "reflect/data/bad_rows.h"
 #include "reflect/data/decontaminate.h"
 #include "reflect/model/llama_config.h"
 #include "score/finished.h"
@@ -20,6 +21,29 @@ namespace reflect {
 
 namespace {
 
+void check_models(const ScoreConfig& config) {
+  require_checkpoint("score", "model", config.model);
+  read_llama_config(config.model);  // one that cannot be read is told before hours of prefiltering
+  if (!config.prefilter.model.empty())
+    require_checkpoint("score", "prefilter.model", config.prefilter.model);
+}
+
+// The selective policies choose among the rows of a group: some row must be an original of one.
+void check_variants(const ScoreConfig& config) {
+  if (!config.selection.policy.starts_with("selective") || config.input == "-") return;
+  RecordReader reader(config.input);
+  std::size_t rows = 0;
+  while (const auto record = reader.next()) {
+    if (!record->group.empty() && record->variant == "original") return;
+    ++rows;
+  }
+  if (rows > 0)
+    fail_usage("score",
+               "--selection.policy {} compares each group's rows with its original, but none of {} "
+               "rows of {} has a \"group\" and the \"variant\" original",
+               config.selection.policy, rows, config.input);
+}
+
 void check_settings(const ScoreConfig& config) {
   const auto required = [](const std::string& value, std::string_view flag) {
     if (value.empty()) fail_usage("score", "--{} is missing", flag);
@@ -28,6 +52,7 @@ void check_settings(const ScoreConfig& config) {
   required(config.input, "input");
   required(config.output, "output");
   required(config.selected, "selected");
+  check_models(config);
   if (config.output == "-" || config.selected == "-")
     fail_usage("score", "--output and --selected must be files: a run is resumed from beside them");
   if (config.selection.policy.starts_with("selective") && !config.reverse)
@@ -85,11 +110,13 @@ ScoredRows rows_in(const std::string& path) {
   };
 }
 
-void write_rejected(const std::string& path, const std::vector<BadRow>& bad_rows) {
+void write_rejected(const ScoreConfig& config, const std::vector<BadRow>& bad_rows) {
+  const std::string path = config.output + ".rejected.jsonl";
   if (bad_rows.empty()) {
     std::filesystem::remove(path);
     return;
   }
+  spdlog::warn("{}", summary_of(bad_rows, config.input));
   AtomicWriter writer(path);
   for (const BadRow& bad : bad_rows)
     write_json_line(writer, {{"line", bad.line}, {"reason", bad.reason}});
@@ -131,6 +158,7 @@ void print_summary(const SelectionOutcome& outcome, const Json& meta, const std:
 ExitCode explain_row(const ScoreConfig& config) {
   if (config.model.empty() || config.input.empty())
     fail_usage("score", "--explain needs --model and --input");
+  check_models(config);
   RecordReader reader(config.input);
   ReflectionDonor donor;
   while (const auto record = reader.next()) {
@@ -197,6 +225,7 @@ ExitCode score_rows(const ScoreConfig& given) {
   check_settings(given);
   if (!given.decontaminate.empty())  // a bad file is told before hours of scoring
     Benchmarks(given.decontaminate, given.decontaminate_ratio);
+  check_variants(given);
   const Shard shard = shard_named(given.shard);
   const ScoreConfig config = settings_of(given, shard);
   const std::string key = score_key(config);
@@ -210,7 +239,6 @@ ExitCode score_rows(const ScoreConfig& given) {
   std::optional<Journal> small_journal;
   std::optional<Prefilter> prefilter;
   if (!config.prefilter.model.empty()) {
-    read_llama_config(config.model);  // a student that is not there is told before hours of work
     small_journal.emplace(config.output + ".prefilter.journal");
     prefilter = run_prefilter(config, portion, *small_journal);
     if (!prefilter) return stopped();
@@ -218,16 +246,15 @@ ExitCode score_rows(const ScoreConfig& given) {
   const RowScorer scorer(config);
   const auto done = score_batches(config, portion, student(scorer, prefilter), journal);
   if (!done) return stopped();
-  write_rejected(config.output + ".rejected.jsonl", done->bad_rows);
+  write_rejected(config, done->bad_rows);
   const auto remove_journals = [&] {
     journal.remove();
     if (small_journal) small_journal->remove();
   };
   if (done->keys.empty()) {
     remove_journals();
-    fail("score", "no row of {} could be read; {} lines were rejected{}", config.input,
-         done->bad_rows.size(),
-         done->bad_rows.empty() ? "" : "; the first: " + done->bad_rows[0].reason);
+    fail("score", "no row of {} could be read{}", config.input,
+         done->bad_rows.empty() ? ": it has none" : ": " + done->bad_rows[0].reason);
   }
   Json meta = meta_of(scorer.identity(), key, {{"rejected_lines", done->bad_rows.size()}});
   if (prefilter) meta["prefilter"] = prefilter->meta();

@@ -1,5 +1,7 @@
 #include "score/select_rows.h"
 
+#include <spdlog/spdlog.h>
+
 #include <algorithm>
 #include <filesystem>
 
@@ -105,6 +107,25 @@ Json receipt_json(const ScoreConfig& config, const Receipt& receipt, const Candi
   return json;
 }
 
+// A gate that asks for what no row has drops nothing, which must be said.
+void warn_of_idle_gates(const SelectionConfig& selection, const Candidates& candidates) {
+  const auto none = [&](auto has) {
+    return std::none_of(candidates.list().begin(), candidates.list().end(), has);
+  };
+  if ((selection.correct == "recorded" || selection.correct == "checker") &&
+      none([](const Candidate& c) { return c.correct.has_value(); }))
+    spdlog::warn("--selection.correct {} drops nothing: no row has {}", selection.correct,
+                 selection.correct == "recorded"
+                     ? "a verdict (\"correct\" or \"verdict\")"
+                     : "a gold answer and a final answer to compare with it");
+  if (selection.min_gain > kNoGainGate &&
+      none([](const Candidate& c) { return c.gain.has_value(); }))
+    spdlog::warn(
+        "--selection.min-gain {:g} drops nothing: no row has a span gain; it needs rows with spans "
+        "of a reflection and its correction, and --span-gain true",
+        selection.min_gain);
+}
+
 }  // namespace
 
 std::string random_control_path(const ScoreConfig& config) {
@@ -117,6 +138,7 @@ SelectionOutcome select_rows(const ScoreConfig& config, const ScoredRows& rows,
                              const ScorerProvider& scorer) {
   Candidates candidates(config);
   rows([&](Json& row) { candidates.add(row); });
+  warn_of_idle_gates(config.selection, candidates);
   const SelectionTools tools = {.near_duplicates = candidates.near_duplicates(),
                                 .diverse = [&](const auto& pool, std::size_t count) {
                                   return diverse_rows(config, rows, scorer, pool, count);

@@ -35,7 +35,7 @@ struct ToolCase {
 
 const std::vector<ToolCase> kTools = {
     {"reflect-gen", {"--recipe", "reflection", "--teacher.kind", "replay"}, "--input", ""},
-    {"reflect-score", {}, "--input", "--model"},
+    {"reflect-score", {}, "--input", "--model", 2},
     {"reflect-train", {}, "--train", "--model"},
     {"reflect-eval", {}, "--input", "--model", 2},
     {"reflect-merge", {}, "--adapter", "--model"}};

@@ -312,6 +312,27 @@ TEST_CASE("diverse rows are chosen by the model's hidden states, which are kept"
   CHECK(read_file(run.folder / "kept.jsonl") == kept);
 }
 
+TEST_CASE("a damaged journal ends the run before it loads a model") {
+  const Run run(fence_rows(1));
+  write_file_atomic(run.journal(), "not a journal\n");
+  const std::string broken = run.folder / "broken";
+  make_folder(broken);  // whose weights would be an error, were they looked at
+  std::filesystem::copy_file(kGoldenModel + "/config.json", broken + "/config.json");
+  const ToolResult result = run({"--model", broken});
+  CHECK(result.exit_code == 1);
+  CHECK(result.err.find(run.journal() + ":1: damaged") != std::string::npos);
+  CHECK(read_file(run.journal()) == "not a journal\n");
+}
+
+TEST_CASE("gates that no row has anything for are told") {
+  const Run run(fence_rows(2));
+  const ToolResult result =
+      run({"--span-gain", "false", "--selection.min-gain", "0", "--selection.correct", "recorded"});
+  REQUIRE(result.exit_code == 0);
+  CHECK(result.err.find("--selection.min-gain 0 drops nothing") != std::string::npos);
+  CHECK(result.err.find("--selection.correct recorded drops nothing") != std::string::npos);
+}
+
 TEST_CASE("mistakes end with one line that says what to do") {
   const Run run(fence_rows(1));
   struct Case {
@@ -336,7 +357,8 @@ TEST_CASE("mistakes end with one line that says what to do") {
       {{"--random-control", run.folder / "kept.jsonl"}, 2, "random-control"},
       {{"--template", "no-such-template"}, 2, "llama3"},
       {{"--input", run.folder / "missing.jsonl"}, 1, "missing.jsonl"},
-      {{"--model", run.folder / "no-model"}, 1, "no-model"},
+      {{"--model", run.folder / "no-model"}, 2, "no-model"},
+      {{"--selection.policy", "selective-paper"}, 2, "has a \"group\""},
       {{"--input", "/dev/null"}, 1, "no row"},
   };
   for (const Case& c : cases) {

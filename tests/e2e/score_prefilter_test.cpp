@@ -161,7 +161,7 @@ TEST_CASE("prefilter settings that mean nothing are told") {
     CHECK(result.err.find(says) != std::string::npos);
   }
   const ToolResult missing = run({"--prefilter.model", run.folder / "no-such-model"});
-  CHECK(missing.exit_code == 1);
+  CHECK(missing.exit_code == 2);
   CHECK(missing.err.find("no-such-model") != std::string::npos);
 }
 

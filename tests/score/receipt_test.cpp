@@ -36,9 +36,32 @@ ScoreConfig config_with(auto change) {
   return config;
 }
 
+std::vector<Json> scored_rows() {
+  std::vector<Json> rows;
+  for (std::uint64_t i = 0; i < 400; ++i) rows.push_back(scored_row(i));
+  return rows;
+}
+
+// The rows as a run behind this prefilter leaves them.
+std::vector<Json> prefiltered_rows(const PrefilterConfig& config) {
+  std::vector<Json> rows = scored_rows();
+  std::vector<PrefilterScore> small;
+  for (std::uint64_t i = 0; i < rows.size(); ++i)
+    small.push_back({.ifd_ppl = 0.3 + Random(2, "receipt_test", {i}).uniform()});
+  const Prefilter prefilter(config, small);
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    const PrefilterVerdict verdict = prefilter.verdict(i);
+    if (verdict.status == ScoreStatus::kPrefiltered)
+      rows[i]["scores"] = {{"status", "prefiltered"}};
+    rows[i]["scores"]["prefilter"] = verdict.scores;
+  }
+  return rows;
+}
+
 struct Selected {
-  explicit Selected(const ScoreConfig& given) : config(given), candidates(config) {
-    for (std::uint64_t i = 0; i < 400; ++i) candidates.add(scored_row(i));
+  explicit Selected(const ScoreConfig& given, const std::vector<Json>& rows = scored_rows())
+      : config(given), candidates(config) {
+    for (const Json& row : rows) candidates.add(row);
     selection = select(candidates.list(), config.selection,
                        {.near_duplicates = candidates.near_duplicates(), .diverse = {}});
     receipt = receipt_of(config, candidates, selection);
@@ -99,7 +122,7 @@ TEST_CASE("the counts of a receipt add up") {
 
 TEST_CASE("each sweep holds the setting itself with the real count") {
   const Receipt& receipt = everything().receipt;
-  CHECK(receipt.sensitivity.size() == 8);
+  CHECK(receipt.sensitivity.size() == 9);
   for (const Sensitivity& one : receipt.sensitivity) {
     INFO(one.setting);
     CHECK(one.points.size() >= 3);
@@ -123,6 +146,52 @@ TEST_CASE("a sweep counts what a run with that setting keeps") {
     CHECK(other.receipt.kept == point.kept);
   }
   CHECK(points.front().kept < points.back().kept);
+}
+
+TEST_CASE("a sweep of the prefilter bounds what a run with that prefilter keeps") {
+  const auto run = [](double keep, double max_ifd) {
+    const ScoreConfig config = config_with([&](ScoreConfig& c) {
+      c.prefilter = {.model = "small", .keep = keep, .max_ifd = max_ifd};
+      c.selection.max_ifd = 0.8;
+    });
+    return Selected(config, prefiltered_rows(config.prefilter));
+  };
+  const Selected base = run(0.5, 1);
+  const std::vector<Sensitivity>& sweeps = base.receipt.sensitivity;
+  REQUIRE(sweeps[0].setting == "prefilter.keep");
+  REQUIRE(sweeps[1].setting == "prefilter.max-ifd");
+  for (const bool of_keep : {true, false}) {
+    std::size_t open = 0;
+    for (const auto& point : sweeps[of_keep ? 0 : 1].points) {
+      const std::size_t real = (of_keep ? run(point.value, 1) : run(0.5, point.value)).receipt.kept;
+      INFO(point.value << " " << point.text() << " " << real);
+      CHECK(point.kept <= real);
+      CHECK(real <= point.kept + point.unscored);
+      open += point.unscored > 0;
+    }
+    CHECK(open > 0);
+    CHECK(open < sweeps[of_keep ? 0 : 1].points.size());
+  }
+  CHECK(sweeps[0].points.front().kept < base.receipt.kept);
+}
+
+TEST_CASE("a sweep of the decontamination counts what a run with that ratio keeps") {
+  const TempFolder folder;
+  write_file_atomic(folder / "test.jsonl",
+                    "{\"q\": \"How many pens has Ann after she bought 7 more in the shop?\"}\n");
+  const auto run = [&](double ratio) {
+    return Selected(config_with([&](ScoreConfig& c) {
+      c.decontaminate = {folder / "test.jsonl"};
+      c.decontaminate_ratio = ratio;
+    }));
+  };
+  const Selected base = run(0.3);
+  const Sensitivity& sweep = base.receipt.sensitivity.back();
+  REQUIRE(sweep.setting == "decontaminate-ratio");
+  for (const auto& point : sweep.points) CHECK(run(point.value).receipt.kept == point.kept);
+  CHECK(sweep.points.front().kept == 0);
+  CHECK(sweep.points.back().kept == base.receipt.kept);
+  CHECK(base.receipt.kept > 0);
 }
 
 TEST_CASE("gates that are off are not listed") {

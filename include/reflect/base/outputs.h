@@ -1,4 +1,5 @@
-// What a tool checks of the files that it will write, before any work.
+// What a tool checks of the files that it will write and of the folders that it reads, before any
+// work.
 #pragma once
 
 #include <string>
@@ -16,5 +17,8 @@ struct NamedPath {
 // where its folder does not exist. `op` names the tool's part.
 void check_outputs(std::string_view op, const std::vector<NamedPath>& outputs,
                    const std::vector<NamedPath>& inputs);
+
+// Throws Error (usage) where the folder that --`flag` names has no config.json.
+void require_checkpoint(std::string_view op, std::string_view flag, const std::string& folder);
 
 }  // namespace reflect

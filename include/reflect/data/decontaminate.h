@@ -36,7 +36,15 @@ class Benchmarks {
 
   // Looks at all messages but the system's, and at the response. Of several matches, the first rule
   // in the order above and the first place in the row.
-  std::optional<BenchmarkMatch> find(const Record& record) const;
+  std::optional<BenchmarkMatch> find(const Record& record) const { return look_in(record).match; }
+
+  // The same, and the highest `ratio` under which there is a match: above 1 where a rule without
+  // the ratio finds one, 0 where there is none under any.
+  struct Finding {
+    std::optional<BenchmarkMatch> match;
+    double up_to_ratio = 0;
+  };
+  Finding look_in(const Record& record) const;
 
   struct File {
     std::string path;
@@ -54,7 +62,7 @@ class Benchmarks {
   void read(const std::string& path);
   void add(const Json& value, std::size_t line);
   std::optional<BenchmarkMatch> find_13_gram(const std::vector<Words>& texts) const;
-  std::optional<BenchmarkMatch> find_ratio(const std::vector<Words>& texts) const;
+  Finding find_ratio(const std::vector<Words>& texts) const;
   BenchmarkMatch match(std::uint32_t text, std::string rule, std::string ngram, double ratio) const;
 
   double ratio_;
