@@ -11,11 +11,12 @@ namespace reflect {
 namespace {
 
 // The others say how far a run goes, how it is shown, or how an endpoint is reached. What is read
-// from `input` is compared by its content.
+// from `input` is compared by its content, and what `error-profile` says is in the recipe's hash.
 bool shapes_rows(std::string_view path) {
-  constexpr std::array<std::string_view, 12> others = {
-      "accept",  "budget.tokens", "budget.usd", "count",       "output",       "estimate",
-      "threads", "log-level",     "quiet",      "show-prompt", "list-recipes", "input"};
+  constexpr std::array<std::string_view, 13> others = {
+      "accept",       "budget.tokens", "budget.usd",   "count", "output",
+      "estimate",     "threads",       "log-level",    "quiet", "show-prompt",
+      "list-recipes", "input",         "error-profile"};
   constexpr std::array<std::string_view, 14> of_endpoint = {"url",
                                                             "key-env",
                                                             "max-in-flight",
@@ -62,8 +63,9 @@ std::string text_of(const RunCheckpoint& checkpoint) {
       {"command", checkpoint.command},
       {"source", {checkpoint.source.items, checkpoint.source.hash}},
       {"output", {checkpoint.output.accepted, checkpoint.output.rejected, checkpoint.output.rows}},
+      {"distinct", checkpoint.distinct},
       {"clean", checkpoint.clean},
-      {"counts", json_of(checkpoint.counts, RedrawCounts{})},
+      {"counts", json_of(checkpoint.counts)},
       {"used", json_of(checkpoint.used, checkpoint.used.stored)}}
       .dump();
 }
@@ -77,6 +79,7 @@ std::optional<RunCheckpoint> read_checkpoint(const std::string& text) {
     checkpoint.source = {json.at("source").at(0), json.at("source").at(1)};
     const Json& output = json.at("output");
     checkpoint.output = {output.at(0), output.at(1), output.at(2)};
+    checkpoint.distinct = json.at("distinct");
     checkpoint.clean = json.at("clean");
     checkpoint.counts = read_counts(json.at("counts"));
     checkpoint.used = used_of(json.at("used"));

@@ -17,7 +17,8 @@ struct RunCheckpoint {
   std::string command;  // command_hash
   SourceMark source;    // behind the last finished problem
   OutputMark output;
-  std::int64_t clean = 0;  // rows that were right at once
+  std::int64_t distinct = 0;  // bytes of DistinctRows
+  std::int64_t clean = 0;     // rows that were right at once
   RunCounts counts;
   UsedReplies used;
 };

@@ -1,6 +1,8 @@
 // Wrong ways to carry out a step of a program, by kind of mistake.
 #pragma once
 
+#include <array>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -22,6 +24,9 @@ enum class ErrorKind {
   kTooEarly,        // a step whose operands are not known yet
 };
 constexpr std::size_t kErrorKinds = 8;
+
+// Kinds that were drawn but did not fit the step or changed nothing, so that another was drawn.
+using RedrawCounts = std::array<std::int64_t, kErrorKinds>;
 
 std::string_view name_of(ErrorKind kind);
 std::optional<ErrorKind> error_kind_named(std::string_view name);

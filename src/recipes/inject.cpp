@@ -30,23 +30,24 @@ struct GoneOn {
 // Writes one trace from the first step to the answer.
 class Injection {
  public:
-  Injection(const InjectPlan& plan, const Family& family, const Program& program, Random random,
+  Injection(const InjectPlan& plan, const ExecutedProgram& executed, Random random,
             RedrawCounts& redrawn)
       : plan_(plan),
-        family_(family),
-        program_(program),
+        executed_(executed),
+        family_(executed.family),
+        program_(executed.program),
+        right_(executed.values),
         random_(random),
         redrawn_(redrawn),
-        kinds_(kinds_for(plan, family)),
-        right_(execute(program)),
-        known_(program.quantities()) {
-    std::copy(program.given.begin(), program.given.end(), known_.begin());
+        kinds_(kinds_for(plan, family_)),
+        known_(program_.quantities()) {
+    std::copy(program_.given.begin(), program_.given.end(), known_.begin());
   }
 
   // `clean`: without a mistake.
   InjectedTrace write(bool clean) {
     if (plan_.profile && !clean) {
-      planned_ = plan_mistakes(plan_, family_, program_, random_, redrawn_);
+      planned_ = plan_mistakes(plan_, executed_, random_, redrawn_);
     }
     for (std::size_t left = program_.steps.size(); left > 0;) {
       done_ = program_.steps.size() - left;
@@ -287,12 +288,13 @@ class Injection {
   }
 
   const InjectPlan& plan_;
+  const ExecutedProgram& executed_;
   const Family& family_;
   const Program& program_;
+  const std::vector<StepValue>& right_;
   Random random_;
   RedrawCounts& redrawn_;
   std::vector<ErrorKind> kinds_;
-  std::vector<StepValue> right_;
   KnownValues known_;
   TraceBuilder trace_;
   std::vector<InjectedError> errors_;
@@ -351,10 +353,11 @@ InjectPlan::InjectPlan(const CorruptStep& step)
 InjectedTrace inject(const InjectPlan& plan, const Family& family, const Program& program,
                      Random random, RedrawCounts& redrawn) {
   const bool clean = random.chance(plan.clean_fraction);
-  InjectedTrace trace = Injection(plan, family, program, random, redrawn).write(clean);
+  const ExecutedProgram executed = {family, program, execute(program)};
+  InjectedTrace trace = Injection(plan, executed, random, redrawn).write(clean);
   if (!plan.at_least_one || clean) return trace;
   for (int i = 0; i < kTries && trace.errors.empty(); ++i) {
-    trace = Injection(plan, family, program, Random(random.bits()), redrawn).write(false);
+    trace = Injection(plan, executed, Random(random.bits()), redrawn).write(false);
   }
   return trace;
 }

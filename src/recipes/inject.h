@@ -48,9 +48,6 @@ struct InjectedTrace {
   std::vector<InjectedError> errors;
 };
 
-// Kinds that were drawn but did not fit the step or changed nothing, so that another was drawn.
-using RedrawCounts = std::array<std::int64_t, kErrorKinds>;
-
 // With a profile a trace that is not clean has as many mistakes as `steps` draws with probability q
 // give, but at least one; each is of a kind drawn by the profile and stands before a step that is
 // drawn by the profile's positions among those where the kind fits. A step that a mistake noticed

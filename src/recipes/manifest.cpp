@@ -51,7 +51,7 @@ Json manifest_of(const RunFacts& facts) {
                {"seed", run.seed},
                {"format", facts.config.format}};
   add_settings(facts.config, json);
-  json["counts"] = json_of(facts.counts, facts.redrawn);
+  json["counts"] = json_of(facts.counts);
   json["error_profile"]["own"] = json_of(facts.counts.errors);
   if (facts.recipe.error_profile) {
     json["error_profile"]["wanted"] = json_of(*facts.recipe.error_profile);

@@ -14,7 +14,6 @@ struct RunFacts {
   const Recipe& recipe;
   const RunLineage& lineage;
   const RunCounts& counts;
-  const RedrawCounts& redrawn;
   const UsedReplies* replies;  // nullptr where nobody was asked
 };
 

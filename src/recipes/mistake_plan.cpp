@@ -33,16 +33,16 @@ std::size_t draw(const std::vector<double>& weights, Random& random) {
 
 class MistakePlanner {
  public:
-  MistakePlanner(const InjectPlan& plan, const Family& family, const Program& program,
-                 Random& random, RedrawCounts& redrawn)
+  MistakePlanner(const InjectPlan& plan, const ExecutedProgram& executed, Random& random,
+                 RedrawCounts& redrawn)
       : plan_(plan),
-        family_(family),
-        program_(program),
+        family_(executed.family),
+        program_(executed.program),
+        right_(executed.values),
         random_(random),
         redrawn_(redrawn),
-        kinds_(kinds_for(plan, family)),
-        right_(execute(program)),
-        taken_(program.steps.size(), false) {
+        kinds_(kinds_for(plan, family_)),
+        taken_(program_.steps.size(), false) {
     for (const ErrorKind kind : kinds_) weights_.push_back(weight_in(*plan.profile, kind));
     if (std::ranges::all_of(weights_, [](double weight) { return weight == 0; })) {
       weights_.assign(kinds_.size(), 1);
@@ -108,11 +108,11 @@ class MistakePlanner {
   const InjectPlan& plan_;
   const Family& family_;
   const Program& program_;
+  const std::vector<StepValue>& right_;
   Random& random_;
   RedrawCounts& redrawn_;
   std::vector<ErrorKind> kinds_;
   std::vector<double> weights_;
-  std::vector<StepValue> right_;
   std::vector<bool> taken_;
 };
 
@@ -139,10 +139,9 @@ double kept_too_early(const InjectPlan& plan, double share) {
   return probability <= plan.max_too_early ? 1 : plan.max_too_early / probability;
 }
 
-std::vector<PlannedMistake> plan_mistakes(const InjectPlan& plan, const Family& family,
-                                          const Program& program, Random& random,
-                                          RedrawCounts& redrawn) {
-  return MistakePlanner(plan, family, program, random, redrawn).plan();
+std::vector<PlannedMistake> plan_mistakes(const InjectPlan& plan, const ExecutedProgram& executed,
+                                          Random& random, RedrawCounts& redrawn) {
+  return MistakePlanner(plan, executed, random, redrawn).plan();
 }
 
 }  // namespace reflect

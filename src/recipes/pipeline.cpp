@@ -152,6 +152,7 @@ std::vector<RowRun*> Pipeline::replace(RowRuns& rows, RowRuns::iterator at,
   for (TraceRow& part : parts) {
     RowRun& run = runs.emplace_back();
     run.row = std::move(part);
+    if (runs.size() > 1) run.row.redrawn = {};  // the first one's
     run.task = at->task;
     run.rounds = at->rounds;
     run.step = at->step + 1;
@@ -278,11 +279,11 @@ void Pipeline::end_round(const LoopStep& step, RowRun& run) const {
   }
 }
 
-void Pipeline::corrupt(TraceRow& row) {
+void Pipeline::corrupt(TraceRow& row) const {
   const SourceTask& task = *row.task;
   if (!task.program) return row.reject("not_executable");
   InjectedTrace trace =
-      inject(*inject_, *task.family, *task.program, random_for(row, "inject"), redrawn_);
+      inject(*inject_, *task.family, *task.program, random_for(row, "inject"), row.redrawn);
   row.response = std::move(trace.text);
   row.spans = std::move(trace.spans);
   for (const InjectedError& error : trace.errors) {
@@ -292,13 +293,13 @@ void Pipeline::corrupt(TraceRow& row) {
 }
 
 // A program is written as it runs, a solution or the problem's own steps as they stand.
-void Pipeline::write(TraceRow& row) {
+void Pipeline::write(TraceRow& row) const {
   const SourceTask& task = *row.task;
   if (!task.program) return write_plain(row);
   CorruptStep without_mistakes;
   without_mistakes.q = 0;
   InjectedTrace trace = inject(InjectPlan(without_mistakes), *task.family, *task.program,
-                               random_for(row, "inject"), redrawn_);
+                               random_for(row, "inject"), row.redrawn);
   row.response = std::move(trace.text);
   row.spans = std::move(trace.spans);
 }

@@ -55,10 +55,6 @@ class Pipeline {
   // ask nobody.
   std::vector<TraceRow> run(std::shared_ptr<const SourceTask> task);
 
-  const RedrawCounts& redrawn() const { return redrawn_; }
-  // Whether mistakes are drawn, so that redrawn() counts.
-  bool draws_mistakes() const { return inject_.has_value(); }
-
  private:
   bool ask(RowRun& run);
   std::vector<RowRun*> replace(RowRuns& rows, RowRuns::iterator at, std::vector<TraceRow> parts);
@@ -67,8 +63,8 @@ class Pipeline {
   std::optional<std::vector<TraceRow>> split(const RowRun& run) const;
   void apply(const RecipeStep& step, RowRun& run);
   void end_round(const LoopStep& step, RowRun& run) const;
-  void corrupt(TraceRow& row);
-  void write(TraceRow& row);
+  void corrupt(TraceRow& row) const;
+  void write(TraceRow& row) const;
   Random random_for(const TraceRow& row, std::string_view purpose) const;
 
   const Recipe& recipe_;
@@ -77,7 +73,6 @@ class Pipeline {
   std::vector<std::optional<std::size_t>> asked_;  // model by step
   bool asks_ = false;
   std::optional<InjectPlan> inject_;
-  RedrawCounts redrawn_{};
 };
 
 }  // namespace reflect

@@ -1,8 +1,33 @@
 #include "recipes/source.h"
 
+#include <algorithm>
+
+#include "reflect/base/error.h"
 #include "reflect/base/hash.h"
 
 namespace reflect {
+namespace {
+
+// Generated problems for each row that is asked for, where their number is not given.
+constexpr std::int64_t kProblemsPerRow = 10;
+
+}  // namespace
+
+// A model is asked about problems of a file or, without one, about generated ones.
+bool generates(const SynthesizeConfig& config) {
+  return config.teacher.kind == "procedural" || (is_asked(config.teacher) && config.input.empty());
+}
+
+std::int64_t generated_problems(const SynthesizeConfig& config) {
+  const std::int64_t rows = std::max(config.accept, config.show_prompt);
+  return config.count != 0 ? config.count : kProblemsPerRow * rows;
+}
+
+std::string words_for_end(const SynthesizeConfig& config) {
+  if (!generates(config)) return "the input ended";
+  return fmt::format("all {} generated problems are used; a greater --count makes more",
+                     generated_problems(config));
+}
 
 ProceduralSource::ProceduralSource(const ProceduralConfig& config, std::uint64_t seed,
                                    std::int64_t count)

@@ -56,6 +56,7 @@ std::string section(std::string_view title, const Counts& counts) {
 
 void RunCounts::add(const TraceRow& row) {
   ++rows;
+  for (std::size_t i = 0; i < kErrorKinds; ++i) redrawn[i] += row.redrawn[i];
   const std::string reason = row.at_step.empty() ? row.reason : row.at_step + ": " + row.reason;
   if (row.fate == Fate::kRejected) {
     ++rejected[reason];
@@ -91,21 +92,21 @@ std::string proof_of(const TraceRow& row) {
   return std::string(name_of(weakest->proof));
 }
 
-std::string table_of(const RunCounts& counts, const RedrawCounts& redrawn) {
+std::string table_of(const RunCounts& counts) {
   std::string text =
       line_of(0, "problems", counts.problems) + line_of(0, "rows", counts.rows) +
       line_of(0, "accepted", counts.accepted) + section("by proof", counts.proofs) +
-      section("mistakes", counts.kinds) + section("drawn again", named(redrawn)) +
+      section("mistakes", counts.kinds) + section("drawn again", named(counts.redrawn)) +
       line_of(0, "rejected", sum_of(counts.rejected)) + section("by reason", counts.rejected) +
       line_of(0, "not used", sum_of(counts.not_used)) + section("by reason", counts.not_used);
   return text;
 }
 
-Json json_of(const RunCounts& counts, const RedrawCounts& redrawn) {
+Json json_of(const RunCounts& counts) {
   return {{"problems", counts.problems},       {"rows", counts.rows},
           {"accepted", counts.accepted},       {"rejected", counts.rejected},
           {"not_used", counts.not_used},       {"proofs", counts.proofs},
-          {"mistakes", counts.kinds},          {"drawn_again", named(redrawn)},
+          {"mistakes", counts.kinds},          {"drawn_again", named(counts.redrawn)},
           {kErrors, weights_of(counts.errors)}};
 }
 
@@ -118,6 +119,11 @@ RunCounts read_counts(const Json& json) {
   json.at("not_used").get_to(counts.not_used);
   json.at("proofs").get_to(counts.proofs);
   json.at("mistakes").get_to(counts.kinds);
+  for (const auto& [name, count] : json.at("drawn_again").get<Counts>()) {
+    if (const auto kind = error_kind_named(name)) {
+      counts.redrawn[static_cast<std::size_t>(*kind)] = count;
+    }
+  }
   if (json.contains(kErrors)) counts.errors = profile_of(json[kErrors], "checkpoint");
   return counts;
 }

@@ -20,6 +20,7 @@ struct RunCounts {
   std::map<std::string, std::int64_t> proofs;  // accepted traces by their weakest proof, or "clean"
   std::map<std::string, std::int64_t> kinds;   // mistakes in accepted traces by "kind (proof)"
   ErrorProfile errors;                         // of accepted traces
+  RedrawCounts redrawn{};
 
   void add(const TraceRow& row);
   std::int64_t all_rejected() const;
@@ -30,8 +31,8 @@ struct RunCounts {
 // The weakest proof of the row's mistakes; "clean" without any.
 std::string proof_of(const TraceRow& row);
 
-std::string table_of(const RunCounts& counts, const RedrawCounts& redrawn);
-Json json_of(const RunCounts& counts, const RedrawCounts& redrawn);
+std::string table_of(const RunCounts& counts);
+Json json_of(const RunCounts& counts);
 // The counts that json_of has written; throws Json::exception for anything else.
 RunCounts read_counts(const Json& json);
 // The output's own profile beside the wanted one.

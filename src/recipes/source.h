@@ -82,6 +82,12 @@ class ShardSource : public TaskSource {
   ShardConfig shard_;
 };
 
+// Whether a run's problems are generated instead of read, and how many.
+bool generates(const SynthesizeConfig& config);
+std::int64_t generated_problems(const SynthesizeConfig& config);
+// That the problems are used up, and what gives more.
+std::string words_for_end(const SynthesizeConfig& config);
+
 // The problem of one row and its solutions, in the form of
 //  - GSM8K's recorded solutions {question, ground_truth, NAME: {solution, is_correct}, ...},
 //  - BIG-Bench Mistake {input, steps, answer, target, mistake_index},

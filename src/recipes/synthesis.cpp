@@ -60,14 +60,12 @@ Synthesis::Synthesis(const SynthesizeConfig& config, const Recipe& recipe,
       pipeline_(recipe, static_cast<std::uint64_t>(config.runtime.seed), teachers),
       format_(output_format_named(config.format)),
       clean_share_(clean_share(recipe)),
-      distinct_(recipe),
       start_(Clock::now()) {
   if (!pipeline_.asks()) return;
   store_.emplace(store_path(config.output));
   asker_.emplace(teachers, config.runtime, *store_, config.budget);
   const bool has_folder = !config.output.empty() && config.output != "-";
-  resumable_ =
-      has_folder && config.input != "-" && !distinct_.used() && !pipeline_.draws_mistakes();
+  resumable_ = has_folder && config.input != "-";
   in_groups_ = std::ranges::any_of(teachers.configs(),
                                    [](const TeacherConfig& each) { return each.kind == "local"; });
   if (store_->totals().replies != 0) {
@@ -77,15 +75,15 @@ Synthesis::Synthesis(const SynthesizeConfig& config, const Recipe& recipe,
 }
 
 ExitCode Synthesis::run(const std::function<std::unique_ptr<TaskSource>()>& open) {
-  const RunLineage lineage(recipe_, config_);
   std::unique_ptr<TaskSource> source = resumable_ ? restored(open) : nullptr;
   if (!source) {
     source = open();
     if (resumable_) {
       store_->set_checkpoint("");  // before what it speaks of is cut off
-      output_.emplace(config_.output, format_, lineage, run_folder(config_.output), OutputMark());
+      open_files(RunCheckpoint());
     } else {
-      output_.emplace(config_.output, format_, lineage);
+      output_.emplace(config_.output, format_, RunLineage(recipe_, config_));
+      distinct_.emplace(recipe_);
     }
   }
   return go_on(*source, 0) ? conclude() : ExitCode::kIncomplete;
@@ -104,10 +102,16 @@ std::unique_ptr<TaskSource> Synthesis::restored(
   return source;
 }
 
+// Files that grow over several runs, behind what the checkpoint speaks of.
+void Synthesis::open_files(const RunCheckpoint& checkpoint) {
+  const std::string folder = run_folder(config_.output);
+  output_.emplace(config_.output, format_, RunLineage(recipe_, config_), folder, checkpoint.output);
+  distinct_.emplace(recipe_, folder + "/distinct.part", checkpoint.distinct);
+}
+
 bool Synthesis::go_on_from(const RunCheckpoint& checkpoint) {
   try {
-    output_.emplace(config_.output, format_, RunLineage(recipe_, config_),
-                    run_folder(config_.output), checkpoint.output);
+    open_files(checkpoint);
   } catch (const Error& error) {
     spdlog::warn("{}; the run starts from its stored replies", error.what());
     return false;
@@ -132,12 +136,14 @@ void Synthesis::save_checkpoint() {
   finished_since_ = 0;
   last_checkpoint_ = now;
   checkpoint_.output = output_->sync();
+  checkpoint_.distinct = distinct_->sync();
   checkpoint_.clean = clean_;
   checkpoint_.counts = counts_;
   store_->set_checkpoint(text_of(checkpoint_));
 }
 
 void Synthesis::pilot(TaskSource& source, std::int64_t problems) {
+  distinct_.emplace(recipe_);
   go_on(source, problems);
   show_progress(true);
 }
@@ -287,7 +293,7 @@ void Synthesis::finish(TraceRow& row) {
   if (row.fate == Fate::kAccepted && row.right_at_once && !clean_wanted()) {
     row.end(Fate::kNotUsed, "enough_clean_rows");
   }
-  distinct_.judge(row);
+  distinct_->judge(row);
   if (output_) output_->write(row);
   if (row.fate == Fate::kAccepted && row.right_at_once) ++clean_;
   if (row.reason == kNotAnswered || row.reason == kBudget) ++not_answered_;
@@ -328,12 +334,12 @@ ExitCode Synthesis::conclude() {
   show_progress(true);
   const bool budget_ended = asker_ && asker_->budget_ended();
   const bool final = enough() || (not_answered_ == 0 && !budget_ended);
-  const Json manifest = manifest_of(
-      {config_, recipe_, output_->run(), counts_, pipeline_.redrawn(), asker_ ? &used_ : nullptr});
+  const Json manifest =
+      manifest_of({config_, recipe_, output_->run(), counts_, asker_ ? &used_ : nullptr});
   output_->commit(manifest, data_card(manifest), final);
   if (resumable_ && final) store_->set_checkpoint("");
-  fmt::print(config_.output == "-" ? stderr : stdout, "{}{}{}",
-             table_of(counts_, pipeline_.redrawn()),
+  if (final) distinct_->discard();
+  fmt::print(config_.output == "-" ? stderr : stdout, "{}{}{}", table_of(counts_),
              recipe_.error_profile ? table_of(counts_.errors, *recipe_.error_profile) : "",
              asker_ ? table_of(used_, asker_->oddities()) : "");
   if (enough() || (config_.accept == 0 && not_answered_ == 0 && !budget_ended)) {
@@ -352,7 +358,7 @@ ExitCode Synthesis::conclude() {
     spdlog::warn("{}: {} rows have no reply yet; the same command asks for them again", rows,
                  not_answered_);
   } else {
-    spdlog::warn("{}: the input ended", rows);
+    spdlog::warn("{}: {}", rows, words_for_end(config_));
   }
   return ExitCode::kIncomplete;
 }

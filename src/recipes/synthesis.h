@@ -67,6 +67,7 @@ class Synthesis {
   ExitCode conclude();
   std::unique_ptr<TaskSource> restored(const std::function<std::unique_ptr<TaskSource>()>& open);
   bool go_on_from(const RunCheckpoint& checkpoint);
+  void open_files(const RunCheckpoint& checkpoint);
   void save_checkpoint();
 
   const SynthesizeConfig& config_;
@@ -76,8 +77,8 @@ class Synthesis {
   double clean_share_;
   std::optional<RunStore> store_;
   std::optional<Asker> asker_;
-  DistinctRows distinct_;
   std::optional<TraceOutput> output_;
+  std::optional<DistinctRows> distinct_;
   std::optional<Progress> progress_;
   std::chrono::steady_clock::time_point start_, shown_;
   std::int64_t tokens_before_ = 0;  // in the store when this process began

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cinttypes>
 #include <cstdio>
+#include <map>
 
 #include "recipes/mistake_kind.h"
 #include "recipes/preview.h"
@@ -19,8 +20,8 @@
 namespace reflect {
 namespace {
 
-// Generated problems for each row that is asked for, where their number is not given.
-constexpr std::int64_t kProblemsPerRow = 10;
+// Malformed rows that are told one by one where no file takes them.
+constexpr std::int64_t kToldRows = 5;
 
 void print_recipes() {
   for (const std::string& name : recipe_names()) {
@@ -41,11 +42,6 @@ RecipeSettings settings_of(RecipeOverrides overrides) {
     }
   }
   return settings;
-}
-
-// A model is asked about problems of a file or, without one, about generated ones.
-bool generates(const SynthesizeConfig& config) {
-  return config.teacher.kind == "procedural" || (is_asked(config.teacher) && config.input.empty());
 }
 
 void check_flags(const SynthesizeConfig& config) {
@@ -154,10 +150,9 @@ Recipe recipe_for(const SynthesizeConfig& config) {
 std::unique_ptr<TaskSource> open_source(const SynthesizeConfig& config) {
   std::unique_ptr<TaskSource> source;
   if (generates(config)) {
-    const std::int64_t rows = std::max(config.accept, config.show_prompt);
-    const std::int64_t count = config.count != 0 ? config.count : kProblemsPerRow * rows;
-    source = std::make_unique<ProceduralSource>(
-        config.procedural, static_cast<std::uint64_t>(config.runtime.seed), count);
+    source = std::make_unique<ProceduralSource>(config.procedural,
+                                                static_cast<std::uint64_t>(config.runtime.seed),
+                                                generated_problems(config));
   } else {
     source = std::make_unique<FileSource>(config.input, config.split);
   }
@@ -170,12 +165,15 @@ std::unique_ptr<TaskSource> open_source(const SynthesizeConfig& config) {
 ExitCode write_problems(const SynthesizeConfig& config, TaskSource& source) {
   const std::string system = config.recipe.empty() ? "" : recipe_for(config).system_prompt;
   AtomicWriter writer(config.output);
-  std::int64_t written = 0, left_out = 0;
+  std::int64_t written = 0;
+  std::map<std::string, std::int64_t> left_out;  // by reason
   while (config.accept == 0 || written < config.accept) {
     std::optional<SourceTask> task = source.next();
     if (!task) break;
     if (!task->refused.empty()) {
-      ++left_out;
+      if (++left_out[task->refused] <= kToldRows && task->problem.other.contains("detail")) {
+        spdlog::warn("{}", task->problem.other["detail"].get_ref<const std::string&>());
+      }
       continue;
     }
     add_system_prompt(system, task->problem);
@@ -183,9 +181,14 @@ ExitCode write_problems(const SynthesizeConfig& config, TaskSource& source) {
     ++written;
   }
   writer.commit();
-  spdlog::info("{} problems written, {} left out (another part, repeated or malformed)", written,
-               left_out);
-  return config.accept == 0 || written == config.accept ? ExitCode::kDone : ExitCode::kIncomplete;
+  std::vector<std::string> reasons;
+  for (const auto& [reason, count] : left_out)
+    reasons.push_back(fmt::format("{} {}", reason, count));
+  spdlog::info("{} problems written, left out: {}", written,
+               reasons.empty() ? "none" : fmt::format("{}", fmt::join(reasons, ", ")));
+  if (config.accept == 0 || written == config.accept) return ExitCode::kDone;
+  spdlog::warn("{} of {} problems: {}", written, config.accept, words_for_end(config));
+  return ExitCode::kIncomplete;
 }
 
 ExitCode write_profile(const SynthesizeConfig& config) {

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "recipes/corruption.h"
 #include "reflect/data/record.h"
 #include "reflect/recipes/error_profile.h"
 #include "reflect/tasks/procedural.h"
@@ -69,6 +70,7 @@ struct TraceRow {
   std::string response;
   std::vector<Span> spans;
   std::vector<TraceError> errors;
+  RedrawCounts redrawn{};
   std::string flawed;  // how it would have gone on without noticing, where pairs are written
 
   std::map<std::string, std::vector<std::string>> fields;  // made by steps; a text is a list of one

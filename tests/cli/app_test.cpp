@@ -149,8 +149,11 @@ TEST_CASE("flags set every kind of field") {
 }
 
 TEST_CASE("flags with odd values") {
-  CHECK(run_with({"--input", ""}).config.input == "");
-  CHECK(run_with({"--input=", "--seed", "3"}).config.runtime.seed == 3);
+  CHECK_THAT(error_of({"--input", ""}), Contains("--input has an empty value"));
+  CHECK_THAT(error_of({"--input=", "--seed", "3"}), Contains("--input has an empty value"));
+  const TempFolder folder;  // what a file says can be taken back
+  write_file_atomic(folder / "run.yaml", "input: there\n");
+  CHECK(run_with({"--config", folder / "run.yaml", "--input", ""}).config.input == "");
   CHECK(run_with({"--input", "--looks-like-a-flag"}).config.input == "--looks-like-a-flag");
   CHECK(run_with({"--input=a=b"}).config.input == "a=b");
   CHECK(run_with({"--input", "[a,b]"}).config.input == "[a,b]");

@@ -6,7 +6,7 @@
 #include <set>
 #include <thread>
 
-#include "e2e/run_tool.h"
+#include "e2e/own_errors.h"
 #include "reflect/base/random.h"
 #include "reflect/data/record.h"
 
@@ -14,31 +14,6 @@ namespace reflect {
 namespace {
 
 using Arguments = std::vector<std::string>;
-
-const std::string kModel = std::string(REFLECT_SOURCE_DIR) + "/data/demo/model";
-
-// The demo model's own errors on generated problems.
-Arguments own_errors(const std::string& output, const Arguments& more) {
-  Arguments arguments = {"--recipe",
-                         "own_errors",
-                         "--teacher.kind",
-                         "local",
-                         "--teacher.model",
-                         kModel,
-                         "--teacher.sampling.max_new_tokens",
-                         "120",
-                         "--procedural.operations",
-                         "3-4",
-                         "--teacher.engine.max_batch_rows",
-                         "8",
-                         "--threads",
-                         "1",
-                         "--quiet",
-                         "--output",
-                         output};
-  arguments.insert(arguments.end(), more.begin(), more.end());
-  return arguments;
-}
 
 ToolResult gen(const Arguments& arguments) {
   return run_tool("reflect-gen", arguments);

@@ -3,58 +3,29 @@
 #include <chrono>
 #include <thread>
 
+#include "e2e/own_errors.h"
 #include "e2e/train_workplace.h"
 #include "reflect/base/random.h"
 #include "reflect/recipes/synthesize.h"
 
 namespace reflect {
-namespace {
-
-const std::string kDemoModel = std::string(REFLECT_SOURCE_DIR) + "/data/demo/model";
-
-// The demo model's own errors.
-Arguments own_errors(const std::string& output, const std::string& format) {
-  return {"--recipe",
-          "own_errors",
-          "--teacher.kind",
-          "local",
-          "--teacher.model",
-          kDemoModel,
-          "--teacher.sampling.max_new_tokens",
-          "120",
-          "--procedural.operations",
-          "4",
-          "--count",
-          "40",
-          "--teacher.engine.max_batch_rows",
-          "8",
-          "--threads",
-          "1",
-          "--quiet",
-          "--output",
-          output,
-          "--format",
-          format};
-}
-
-}  // namespace
-
 TEST_CASE("a run that is killed ends with the same bytes in every output format") {
   const TempFolder folder;
   Random random(3, "kill");
   for (const std::string& format : output_format_names()) {
     INFO(format);
+    const Arguments settings = {"--count", "40", "--format", format};
     const std::string whole = folder / "whole.jsonl", cut = folder / (format + ".jsonl");
     const auto begin = std::chrono::steady_clock::now();
-    REQUIRE(run_tool("reflect-gen", own_errors(whole, format)).exit_code == 0);
+    REQUIRE(run_tool("reflect-gen", own_errors(whole, settings)).exit_code == 0);
     const auto time = std::chrono::steady_clock::now() - begin;
     {
-      Tool tool("reflect-gen", own_errors(cut, format));
+      Tool tool("reflect-gen", own_errors(cut, settings));
       std::this_thread::sleep_for(time * random.uniform());
       tool.send(SIGKILL);
       tool.wait();
     }
-    const ToolResult last = run_tool("reflect-gen", own_errors(cut, format));
+    const ToolResult last = run_tool("reflect-gen", own_errors(cut, settings));
     INFO(last.err);
     REQUIRE(last.exit_code == 0);
     CHECK(read_file(cut) == read_file(whole));

@@ -248,7 +248,27 @@ TEST_CASE("near duplicates are turned away by the order of the input, whatever c
     }
     if (first.empty()) first = read_file(folder / "tales.jsonl");
     CHECK(read_file(folder / "tales.jsonl") == first);
+    CHECK_FALSE(std::filesystem::exists(folder / "tales.run/distinct.part"));
   }
+
+  // A run that goes on behind its checkpoint knows the rows before it.
+  const std::string rejected = read_file(folder / "tales.rejected.jsonl");
+  write_file_atomic(folder / "bad.jsonl",
+                    "{\"match\": \"Problem 45:\", \"replies\": [{\"body\": {}}]}\n" + script);
+  const FaultServer bad({"--script", folder / "bad.jsonl"});
+  const auto run = [&](const std::string& url) {
+    Arguments arguments = asking(folder, url, "tales.jsonl");
+    arguments[1] = folder / "tales.yaml";
+    return run_tool("reflect-gen", arguments);
+  };
+  std::filesystem::remove_all(folder / "tales.run");
+  CHECK(run(bad.url()).exit_code == 3);
+  const ToolResult more = run(server.url());
+  INFO(more.err);
+  CHECK(more.exit_code == 0);
+  CHECK(more.err.find("problems are finished; the run goes on behind them") != std::string::npos);
+  CHECK(read_file(folder / "tales.jsonl") == first);
+  CHECK(read_file(folder / "tales.rejected.jsonl") == rejected);
 }
 
 TEST_CASE("an endpoint that refuses ends the run with its words and without the key") {

@@ -87,6 +87,44 @@ std::vector<ScriptedRecipe> scripted_recipes() {
   };
 }
 
+// The recipe files that docs/recipes.md shows.
+std::vector<std::string> documented_recipes() {
+  const std::string text = read_file(std::string(REFLECT_SOURCE_DIR) + "/docs/recipes.md");
+  constexpr std::string_view kBegin = "```yaml\n", kEnd = "```\n";
+  std::vector<std::string> files;
+  for (std::size_t at = text.find(kBegin); at != text.npos; at = text.find(kBegin, at)) {
+    at += kBegin.size();
+    files.push_back(text.substr(at, text.find(kEnd, at) - at));
+  }
+  return files;
+}
+
+// A row that is accepted and one that is not, for each of documented_recipes().
+std::vector<ScriptedRecipe> scripted_examples() {
+  const std::string nines = R"({"prompt": "What is half of 9?", "answer": "4.5"})",
+                    sevens = R"({"prompt": "What is half of 7?", "answer": "\\frac{7}{2}"})",
+                    sky = R"({"prompt": "Why is the sky blue?", "answer": "Air scatters it."})",
+                    grass = R"({"prompt": "Why is grass green?", "answer": "Chlorophyll."})";
+  return {{"judged texts",
+           kPens + ("\n" + nines),
+           {{"Mark this text", "It is fine.\nsimple: 5\ntrue: 4"},
+            {"The answer is 17", "Four pens and the paper cost 17."},
+            {"A pen costs", "<output>17</output>"},
+            {"half of 9", "<output>5</output>"}},
+           {}},
+          {"math",
+           nines + "\n" + sevens,
+           {{"half of 7", "7/2 <output>3.5</output>"}, {"half of 9", "5 <output>5</output>"}},
+           {}},
+          {"judge",
+           sky + "\n" + grass,
+           {{"Known answer: Air", "The same.\nverdict: right"},
+            {"Known answer: Chl", "Another one.\nverdict: wrong"},
+            {"the sky", "<output>Blue is scattered by the air.</output>"},
+            {"grass", "<output>It is painted.</output>"}},
+           {}}};
+}
+
 void check_sum(const std::string& folder) {
   const Json counts = Json::parse(read_file(folder + "/traces.manifest.json")).at("counts");
   std::int64_t sum = counts.at("accepted");
@@ -99,23 +137,28 @@ void check_sum(const std::string& folder) {
   CHECK(counts.at("rows") == sum);
 }
 
+// Runs a recipe on the input and the replies of `scripted`.
+ToolResult run_scripted(const TempFolder& folder, const std::string& recipe,
+                        const ScriptedRecipe& scripted) {
+  std::string script;
+  for (const auto& [match, reply] : scripted.replies) {
+    script += Json{{"match", match}, {"replies", {reply}}}.dump() + "\n";
+  }
+  write_file_atomic(folder / "script.jsonl", script);
+  write_file_atomic(folder / "in.jsonl", scripted.input + "\n");
+  const FaultServer server({"--script", folder / "script.jsonl"});
+  return run_tool("reflect-gen", {"--recipe", recipe, "--input", folder / "in.jsonl", "--output",
+                                  folder / "traces.jsonl", "--teacher.kind", "openai",
+                                  "--teacher.url", server.url(), "--teacher.model", "small",
+                                  "--teacher.key-env", "REFLECT_TEST_KEY", "--quiet"});
+}
+
 TEST_CASE("every recipe that asks makes its rows of an endpoint's replies") {
   ::setenv("REFLECT_TEST_KEY", "sk-test", 1);
   for (const ScriptedRecipe& recipe : scripted_recipes()) {
     INFO(recipe.name);
     const TempFolder folder;
-    std::string script;
-    for (const auto& [match, reply] : recipe.replies) {
-      script += Json{{"match", match}, {"replies", {reply}}}.dump() + "\n";
-    }
-    write_file_atomic(folder / "script.jsonl", script);
-    write_file_atomic(folder / "in.jsonl", recipe.input + "\n");
-    const FaultServer server({"--script", folder / "script.jsonl"});
-    const ToolResult result =
-        run_tool("reflect-gen", {"--recipe", recipe.name, "--input", folder / "in.jsonl",
-                                 "--output", folder / "traces.jsonl", "--teacher.kind", "openai",
-                                 "--teacher.url", server.url(), "--teacher.model", "small",
-                                 "--teacher.key-env", "REFLECT_TEST_KEY", "--quiet"});
+    const ToolResult result = run_scripted(folder, recipe.name, recipe);
     INFO(result.err << result.out);
     REQUIRE(result.exit_code == 0);
     std::vector<std::string> variants;
@@ -125,6 +168,25 @@ TEST_CASE("every recipe that asks makes its rows of an endpoint's replies") {
       if (!row.spans.empty()) CHECK_FALSE(check_spans(row.response, row.spans).has_value());
     }
     CHECK(variants == recipe.variants);
+    check_sum(folder.path());
+  }
+}
+
+TEST_CASE("the recipe files of the documentation accept what they shall and nothing else") {
+  ::setenv("REFLECT_TEST_KEY", "sk-test", 1);
+  const std::vector<std::string> files = documented_recipes();
+  const std::vector<ScriptedRecipe> examples = scripted_examples();
+  REQUIRE(files.size() == examples.size());
+  for (std::size_t i = 0; i < files.size(); ++i) {
+    INFO(examples[i].name);
+    const TempFolder folder;
+    write_file_atomic(folder / "example.yaml", files[i]);
+    const ToolResult result = run_scripted(folder, folder / "example.yaml", examples[i]);
+    INFO(result.err << result.out);
+    REQUIRE(result.exit_code == 0);
+    CHECK(read_records(folder / "traces.jsonl").size() == 1);
+    const Json counts = Json::parse(read_file(folder / "traces.manifest.json")).at("counts");
+    CHECK(counts.at("rejected") == Json{{"check: wrong_answer", 1}});
     check_sum(folder.path());
   }
 }

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "e2e/run_tool.h"
+#include "reflect/base/error.h"
 #include "reflect/data/record.h"
 
 namespace reflect {
@@ -123,6 +124,16 @@ TEST_CASE("input that ends before enough rows are accepted is exit code 3, with 
   CHECK(read_records(output).size() == 1);
 }
 
+TEST_CASE("generated problems that do not suffice are told with what makes more") {
+  const TempFolder folder;
+  const ToolResult result =
+      gen(generated("inject", folder / "traces.jsonl", {"--count", "5", "--accept", "9"}));
+  INFO(result.err);
+  CHECK(result.exit_code == 3);
+  CHECK(result.err.find("5 of 9 rows: all 5 generated problems are used; a greater --count") !=
+        std::string::npos);
+}
+
 TEST_CASE("the two parts of a file share no problem and lose none") {
   const TempFolder folder;
   std::string problems;
@@ -130,7 +141,7 @@ TEST_CASE("the two parts of a file share no problem and lose none") {
     const std::string number = std::to_string(i);
     problems += "{\"prompt\": \"What is " + number + " + 0?\", \"answer\": \"" + number + "\"}\n";
   }
-  write_file_atomic(folder / "all.jsonl", problems);
+  write_file_atomic(folder / "all.jsonl", problems + "no row\n");
   std::set<std::string> seen;
   for (const std::string part : {"train", "eval"}) {
     const ToolResult result =
@@ -139,6 +150,11 @@ TEST_CASE("the two parts of a file share no problem and lose none") {
     REQUIRE(result.exit_code == 0);
     const std::vector<Record> rows = read_records(folder / part);
     CHECK(rows.size() > 10);
+    const std::string counts = fmt::format(
+        "{} problems written, left out: bad_row 1, other_part {}", rows.size(), 100 - rows.size());
+    INFO(result.err);
+    CHECK(result.err.find(counts) != std::string::npos);
+    CHECK(result.err.find("all.jsonl:101") != std::string::npos);
     for (const Record& row : rows) {
       CHECK(row.answer);
       CHECK(seen.insert(row.prompt()).second);
@@ -186,6 +202,7 @@ TEST_CASE("a mistake on the command line is exit code 2 and says what to do") {
   };
   says({"--recipe", "inject"}, "--output is missing");
   says({"--output", output}, "--input is missing");
+  says({"--output", output, "--input", ""}, "--input has an empty value");
   says({"--output", output, "--input", "-"}, "--recipe is missing: one of inject, orca");
   says(generated("inject", output, {}), "say how many problems");
   says(generated("injekt", output, {"--count", "1"}), "did you mean \"inject\"?");

@@ -2,6 +2,7 @@
 #include "recipes/checkpoint.h"
 
 #include <catch2/catch.hpp>
+#include <filesystem>
 
 #include "recipes/distinct.h"
 #include "reflect/base/error.h"
@@ -28,6 +29,7 @@ TEST_CASE("a checkpoint is read as it was written, or not at all") {
   checkpoint.command = "abc";
   checkpoint.source = {12345678901, ~std::uint64_t{0}};
   checkpoint.output = {1234, 56, 7};
+  checkpoint.distinct = 88;
   checkpoint.clean = 3;
   checkpoint.counts.problems = 9;
   checkpoint.counts.rows = 10;
@@ -36,6 +38,7 @@ TEST_CASE("a checkpoint is read as it was written, or not at all") {
   checkpoint.counts.not_used["repeated_row"] = 1;
   checkpoint.counts.proofs["executed"] = 7;
   checkpoint.counts.kinds["off_by_one (executed)"] = 8;
+  checkpoint.counts.redrawn[1] = 5;
   checkpoint.used.replies = 11;
   checkpoint.used.stored = 4;
   checkpoint.used.usd = 0.1 + 0.2;
@@ -46,6 +49,7 @@ TEST_CASE("a checkpoint is read as it was written, or not at all") {
   CHECK(text_of(*read) == text);
   CHECK(read->source == checkpoint.source);
   CHECK(read->counts.kinds == checkpoint.counts.kinds);
+  CHECK(read->counts.redrawn == checkpoint.counts.redrawn);
   CHECK(read->used.finishes == checkpoint.used.finishes);
   CHECK(read_checkpoint(text_of(RunCheckpoint())).has_value());
 
@@ -77,6 +81,9 @@ TEST_CASE("what shapes rows is part of a command's hash, how far it goes is not"
   other.teacher.sampling.temperature = 0.123;
   CHECK(command_hash(other, recipe, {"model"}) != hash);
   CHECK(command_hash(config, recipe, {"another"}) != hash);
+  other = config;
+  other.error_profile = "p.json";  // what it says is in the recipe's hash
+  CHECK(command_hash(other, recipe, {"model"}) == hash);
   recipe.hash = "s";
   CHECK(command_hash(config, recipe, {"model"}) != hash);
 }
@@ -135,7 +142,10 @@ TEST_CASE("a file that grows keeps what was synced and takes its name at the end
   CHECK_THROWS_WITH(RowsFile(folder / "rows.jsonl", part, 5), Catch::Contains("has 0 bytes"));
 }
 
-TEST_CASE("of near duplicates the first row stays, and only accepted rows count") {
+namespace {
+
+// Two steps `distinct`.
+Recipe distinct_recipe() {
   Recipe recipe;
   recipe.steps.resize(2);
   DistinctStep step;
@@ -143,24 +153,68 @@ TEST_CASE("of near duplicates the first row stays, and only accepted rows count"
   step.shingle_words = 2;
   recipe.steps[0].settings = step;
   recipe.steps[1].settings = step;
-  DistinctRows distinct(recipe);
-  auto task = std::make_shared<SourceTask>();
-  const auto judged = [&](const std::string& first, const std::string& second,
-                          Fate fate = Fate::kAccepted) {
-    TraceRow row;
-    row.task = task;
-    row.fate = fate;
-    row.distinct = {{0, first}, {1, second}};
-    distinct.judge(row);
-    return row;
-  };
-  const std::string text = "a long and winding road that leads to your door again";
-  CHECK(judged(text, "x y", Fate::kRejected).fate == Fate::kRejected);
-  CHECK(judged(text, "x y z").fate == Fate::kAccepted);
-  const TraceRow repeated = judged(text + " today", "p q r");
+  return recipe;
+}
+
+TraceRow judged(DistinctRows& distinct, const std::string& first, const std::string& second,
+                Fate fate = Fate::kAccepted) {
+  TraceRow row;
+  row.task = std::make_shared<SourceTask>();
+  row.fate = fate;
+  row.distinct = {{0, first}, {1, second}};
+  distinct.judge(row);
+  return row;
+}
+
+const std::string kRoad = "a long and winding road that leads to your door again";
+
+}  // namespace
+
+TEST_CASE("of near duplicates the first row stays, and only accepted rows count") {
+  DistinctRows distinct(distinct_recipe());
+  CHECK(judged(distinct, kRoad, "x y", Fate::kRejected).fate == Fate::kRejected);
+  CHECK(judged(distinct, kRoad, "x y z").fate == Fate::kAccepted);
+  const TraceRow repeated = judged(distinct, kRoad + " today", "p q r");
   CHECK(repeated.reason == "near_duplicate");
   CHECK(repeated.at_step == "distinct");
   // Of a row that was turned away nothing is kept.
-  CHECK(judged("something else than what was said", "p q r").fate == Fate::kAccepted);
-  CHECK(judged("one more that is new", "X, y: z!").reason == "near_duplicate");
+  CHECK(judged(distinct, "something else than what was said", "p q r").fate == Fate::kAccepted);
+  CHECK(judged(distinct, "one more that is new", "X, y: z!").reason == "near_duplicate");
+}
+
+TEST_CASE("what stayed before an interruption is known after it, what was not synced is not") {
+  const TempFolder folder;
+  const std::string path = folder / "distinct.part";
+  const Recipe recipe = distinct_recipe();
+  std::int64_t bytes = 0;
+  {
+    DistinctRows distinct(recipe, path, 0);
+    CHECK(judged(distinct, kRoad, "x y z").fate == Fate::kAccepted);
+    CHECK(judged(distinct, "", "").fate == Fate::kAccepted);
+    bytes = distinct.sync();
+    CHECK(judged(distinct, "never to be seen again by anybody", "u v w").fate == Fate::kAccepted);
+    CHECK(distinct.sync() > bytes);
+  }
+  DistinctRows distinct(recipe, path, bytes);
+  CHECK(judged(distinct, kRoad + " today", "p q r").reason == "near_duplicate");
+  CHECK(judged(distinct, "never to be seen again by anybody", "u v w").fate == Fate::kAccepted);
+  CHECK(judged(distinct, "yet another one", "u, v, W").reason == "near_duplicate");
+  CHECK(distinct.sync() > bytes);
+
+  CHECK_THROWS_WITH(DistinctRows(recipe, path, bytes - 3), Catch::Contains("ends within a text"));
+  CHECK_THROWS_WITH(DistinctRows(recipe, path, 1 << 20), Catch::Contains("were written before"));
+  write_file_atomic(path, std::string(48, '\1'));
+  CHECK_THROWS_WITH(DistinctRows(recipe, path, 48), Catch::Contains("ends within a text"));
+  Recipe other = recipe;
+  other.steps[0].settings = PickStep();
+  std::get<DistinctStep>(other.steps[1].settings).similarity = 0.99;
+  {
+    DistinctRows filled(recipe, folder / "other.part", 0);
+    judged(filled, kRoad, "x y z");
+    bytes = filled.sync();
+  }
+  CHECK_THROWS_WITH(DistinctRows(other, folder / "other.part", bytes),
+                    Catch::Contains("none of this recipe"));
+  distinct.discard();
+  CHECK_FALSE(std::filesystem::exists(path));
 }

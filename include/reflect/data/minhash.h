@@ -82,6 +82,8 @@ class NearDuplicateFilter {
   // Its number is how many were kept before it.
   void keep(Text text);
   std::size_t size() const { return sets_.size(); }
+  // Keys of each text.
+  std::size_t bands() const { return bands_.bands; }
 
  private:
   class Table;
