@@ -10,7 +10,7 @@
 namespace reflect {
 namespace {
 
-constexpr std::string_view kOp = "config";
+constexpr std::string_view kConfigOp = "config";
 
 std::string join(const std::vector<std::string>& items, std::string_view separator) {
   std::string text;
@@ -26,24 +26,25 @@ Number parse_number(std::string_view text, std::string_view where, std::string_v
   Number number{};
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
   if (error == std::errc::result_out_of_range) {
-    fail_usage(kOp, "{}: \"{}\" is too large or too small for {}", where, text, kind);
+    fail_usage(kConfigOp, "{}: \"{}\" is too large or too small for {}", where, text, kind);
   }
   if (error != std::errc() || end != text.data() + text.size()) {
-    fail_usage(kOp, "{}: \"{}\" is not {}", where, text, kind);
+    fail_usage(kConfigOp, "{}: \"{}\" is not {}", where, text, kind);
   }
   return number;
 }
 
 bool parse_bool(std::string_view text, std::string_view where) {
   if (text != "true" && text != "false") {
-    fail_usage(kOp, "{}: \"{}\" is not true or false", where, text);
+    fail_usage(kConfigOp, "{}: \"{}\" is not true or false", where, text);
   }
   return text == "true";
 }
 
 double parse_double(std::string_view text, std::string_view where) {
   const double number = parse_number<double>(text, where, "a number");
-  if (!std::isfinite(number)) fail_usage(kOp, "{}: \"{}\" is not a finite number", where, text);
+  if (!std::isfinite(number))
+    fail_usage(kConfigOp, "{}: \"{}\" is not a finite number", where, text);
   return number;
 }
 
@@ -62,7 +63,7 @@ void check_choice(const Field& field, const std::string& text, std::string_view 
     return;
   }
   const std::string nearest = nearest_name(text, field.choices);
-  fail_usage(kOp, "{}: \"{}\" is not one of {}{}", where, text, join(field.choices, ", "),
+  fail_usage(kConfigOp, "{}: \"{}\" is not one of {}{}", where, text, join(field.choices, ", "),
              nearest.empty() ? "" : "; did you mean \"" + nearest + "\"?");
 }
 
@@ -100,7 +101,8 @@ void set_from_text(Field& field, std::string_view text, std::string_view where) 
     for (const std::string& item : items) check_choice(field, item, where);
     **list = std::move(items);
   } else {
-    fail_usage(kOp, "{}: is a list of groups of settings; give it in the file of --config", where);
+    fail_usage(kConfigOp, "{}: is a list of groups of settings; give it in the file of --config",
+               where);
   }
 }
 

@@ -11,7 +11,7 @@
 namespace reflect {
 namespace {
 
-constexpr std::string_view kOp = "config";
+constexpr std::string_view kYamlOp = "config";
 
 // Walks one file's nodes and sets fields from them.
 class YamlReader {
@@ -23,15 +23,15 @@ class YamlReader {
                 const std::string& shown) {
     if (map.IsNull()) return;  // a group whose lines are all commented out
     if (!map.IsMap()) {
-      fail_usage(kOp, "{}: expected \"name: value\" lines{}", at(map),
+      fail_usage(kYamlOp, "{}: expected \"name: value\" lines{}", at(map),
                  shown.empty() ? "" : " under \"" + shown.substr(0, shown.size() - 1) + "\"");
     }
     std::set<std::string> seen;
     for (const auto& entry : map) {
-      if (!entry.first.IsScalar()) fail_usage(kOp, "{}: a key must be a name", at(entry.first));
+      if (!entry.first.IsScalar()) fail_usage(kYamlOp, "{}: a key must be a name", at(entry.first));
       const std::string name = entry.first.Scalar();
       if (!seen.insert(name).second) {
-        fail_usage(kOp, "{}: \"{}\" is given twice", at(entry.first), shown + name);
+        fail_usage(kYamlOp, "{}: \"{}\" is given twice", at(entry.first), shown + name);
       }
       read_entry(entry.first, entry.second, fields, prefix + name, shown + name);
     }
@@ -52,7 +52,7 @@ class YamlReader {
       for (const Field& f : fields) known.push_back(f.path);
       const std::string nearest = nearest_name(path, known);
       fail_usage(
-          kOp, "{}: unknown key \"{}\"; {}", at(key), shown,
+          kYamlOp, "{}: unknown key \"{}\"; {}", at(key), shown,
           nearest.empty() ? "--help lists the known ones" : "did you mean \"" + nearest + "\"?");
     }
   }
@@ -63,14 +63,15 @@ class YamlReader {
     if (auto* structs = std::get_if<StructList>(&field.value)) {
       read_structs(value, *structs, where, shown);
     } else if (value.IsNull()) {
-      fail_usage(kOp, "{}: has no value; write '' for an empty text", where);
+      fail_usage(kYamlOp, "{}: has no value; write '' for an empty text", where);
     } else if (value.IsScalar()) {
       set_from_text(field, value.Scalar(), where);
     } else if (auto* list = std::get_if<std::vector<std::string>*>(&field.value);
                list != nullptr && value.IsSequence()) {
       read_texts(value, field, **list, where);
     } else {
-      fail_usage(kOp, "{}: expected one value, not {}", where, value.IsMap() ? "a map" : "a list");
+      fail_usage(kYamlOp, "{}: expected one value, not {}", where,
+                 value.IsMap() ? "a map" : "a list");
     }
   }
 
@@ -78,7 +79,7 @@ class YamlReader {
                   const std::string& where) {
     list.clear();
     for (const YAML::Node& item : sequence) {
-      if (!item.IsScalar()) fail_usage(kOp, "{}: expected a list of texts", where);
+      if (!item.IsScalar()) fail_usage(kYamlOp, "{}: expected a list of texts", where);
       std::string text;
       Field element{field.path, "", &text, field.choices};
       set_from_text(element, item.Scalar(), where);
@@ -88,7 +89,8 @@ class YamlReader {
 
   void read_structs(const YAML::Node& sequence, StructList& structs, const std::string& where,
                     const std::string& shown) {
-    if (!sequence.IsSequence()) fail_usage(kOp, "{}: expected a list (lines with \"- \")", where);
+    if (!sequence.IsSequence())
+      fail_usage(kYamlOp, "{}: expected a list (lines with \"- \")", where);
     structs.clear();
     for (std::size_t i = 0; i < sequence.size(); ++i) {
       std::vector<Field> fields = structs.append();
@@ -217,7 +219,7 @@ void read_yaml(const std::string& path, std::vector<Field>& fields) {
   try {
     root = YAML::Load(text);
   } catch (const YAML::Exception& error) {
-    fail_usage(kOp, "{}:{}: {}", path, error.mark.line + 1, error.msg);
+    fail_usage(kYamlOp, "{}:{}: {}", path, error.mark.line + 1, error.msg);
   }
   YamlReader(path).read_map(root, fields, "", "");
 }

@@ -1,6 +1,6 @@
 #include "reflect/base/hash.h"
 
-#include <spdlog/fmt/fmt.h>
+#include <fmt/format.h>
 #include <xxhash.h>
 
 namespace reflect {

@@ -20,7 +20,7 @@
 namespace reflect {
 namespace {
 
-constexpr std::string_view kOp = "flags";
+constexpr std::string_view kFlagsOp = "flags";
 
 // What the flags said, before it is laid over the configuration file.
 struct CommandLine {
@@ -76,14 +76,15 @@ void add_flag(CLI::App& app, const Field& field, CommandLine& line) {
 
 [[noreturn]] void fail_unknown_flag(const std::string& argument, const std::vector<Field>& fields) {
   if (!argument.starts_with("--")) {
-    fail_usage(kOp, "\"{}\" is not a flag; flags read --name value, --help lists them", argument);
+    fail_usage(kFlagsOp, "\"{}\" is not a flag; flags read --name value, --help lists them",
+               argument);
   }
   std::vector<std::string> known = {"config", "print-config", "help", "version"};
   for (const Field& field : fields) known.push_back(field.path);
   const std::string name = argument.substr(2, argument.find('=') - 2);
   const std::string nearest = nearest_name(name, known);
   fail_usage(
-      kOp, "unknown flag \"--{}\"; {}", name,
+      kFlagsOp, "unknown flag \"--{}\"; {}", name,
       nearest.empty() ? "--help lists the known ones" : "did you mean \"--" + nearest + "\"?");
 }
 
@@ -173,7 +174,7 @@ std::optional<int> parse_flags(int argc, char** argv, const AppInfo& info,
   } catch (const CLI::Success& success) {
     return app.exit(success);
   } catch (const CLI::ParseError& error) {
-    fail_usage(kOp, "{}", error.what());
+    fail_usage(kFlagsOp, "{}", error.what());
   }
   const std::vector<std::string> unknown = app.remaining();
   if (!unknown.empty()) fail_unknown_flag(unknown.front(), fields);

@@ -68,7 +68,7 @@ void BpeTokenizer::encode_normalized(AlignedText text, bool at_start, Output& ou
 }
 
 void BpeTokenizer::encode_words(AlignedText text, bool at_start, Output& out) const {
-  const Words words = parts_.pre_tokenizer.split(std::move(text), at_start);
+  const SplitText words = parts_.pre_tokenizer.split(std::move(text), at_start);
   WordCache& cache = WordCache::of_this_thread();
   for (const ByteRange& range : words.ranges) {
     const std::string_view word = words.text.text().substr(range.begin, range.end - range.begin);

@@ -1,6 +1,6 @@
 #include "reflect/data/chat.h"
 
-#include <spdlog/fmt/ranges.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <filesystem>

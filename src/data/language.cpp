@@ -37,7 +37,7 @@ struct ScriptRange {
   Script script;
 };
 
-constexpr std::array<ScriptRange, 20> kRanges = {{
+constexpr std::array<ScriptRange, 20> kScriptRanges = {{
     {0x41, 0x5A, kLatin},      {0x61, 0x7A, kLatin},        {0xC0, 0x24F, kLatin},
     {0x370, 0x3FF, kGreek},    {0x1F00, 0x1FFF, kGreek},    {0x400, 0x52F, kCyrillic},
     {0x590, 0x5FF, kHebrew},   {0x600, 0x6FF, kArabic},     {0x750, 0x77F, kArabic},
@@ -93,8 +93,8 @@ struct Letters {
 
   void add(char32_t c) {
     const auto range = std::ranges::find_if(
-        kRanges, [c](const ScriptRange& each) { return each.first <= c && c <= each.last; });
-    if (range == kRanges.end() || word_part(c) != WordPart::kLetter) return;
+        kScriptRanges, [c](const ScriptRange& each) { return each.first <= c && c <= each.last; });
+    if (range == kScriptRanges.end() || word_part(c) != WordPart::kLetter) return;
     ++all;
     ++of_script[range->script];
     constexpr std::u32string_view of_ukrainian = U"іїєґІЇЄҐ";

@@ -78,7 +78,7 @@ void append_words(const std::vector<Stretch>& stretches, SplitBehavior behavior,
 
 // Rebuilds the words' text: `write(edit, word)` writes one word.
 template <class Write>
-void rewrite(Words& words, Write write) {
+void rewrite(SplitText& words, Write write) {
   TextEdit edit(words.text);
   std::vector<ByteRange> ranges;
   for (const ByteRange& word : words.ranges) {
@@ -149,9 +149,9 @@ void PreTokenizer::add_metaspace(const nlohmann::json& json, const std::string& 
   }
 }
 
-Words PreTokenizer::split(AlignedText text, bool at_start) const {
+SplitText PreTokenizer::split(AlignedText text, bool at_start) const {
   const std::size_t size = text.size();
-  Words words{std::move(text), {}};
+  SplitText words{std::move(text), {}};
   if (size > 0) words.ranges.push_back({0, size});
   for (const Step& step : steps_) {
     std::visit([&](const auto& action) { apply(action, words, at_start); }, step);
@@ -159,7 +159,7 @@ Words PreTokenizer::split(AlignedText text, bool at_start) const {
   return words;
 }
 
-void PreTokenizer::apply(const Split& step, Words& words, bool) {
+void PreTokenizer::apply(const Split& step, SplitText& words, bool) {
   std::vector<ByteRange> result;
   std::vector<Stretch> stretches;
   for (const ByteRange& word : words.ranges) {
@@ -176,7 +176,7 @@ void PreTokenizer::apply(const Split& step, Words& words, bool) {
   words.ranges = std::move(result);
 }
 
-void PreTokenizer::apply(const ReplaceSpaces& step, Words& words, bool) {
+void PreTokenizer::apply(const ReplaceSpaces& step, SplitText& words, bool) {
   const std::string_view text = words.text.text();
   if (text.find(' ') == text.npos) return;
   rewrite(words, [&](TextEdit& edit, const ByteRange& word) {
@@ -189,7 +189,7 @@ void PreTokenizer::apply(const ReplaceSpaces& step, Words& words, bool) {
   });
 }
 
-void PreTokenizer::apply(const Prefix& step, Words& words, bool at_start) {
+void PreTokenizer::apply(const Prefix& step, SplitText& words, bool at_start) {
   const std::string_view text = words.text.text();
   rewrite(words, [&](TextEdit& edit, const ByteRange& word) {
     const bool allowed = !step.only_at_start || (at_start && words.text.origin(word.begin) == 0);

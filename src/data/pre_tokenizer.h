@@ -15,7 +15,7 @@ namespace reflect {
 // What becomes of the matches of a split.
 enum class SplitBehavior { kRemoved, kIsolated, kMergedWithPrevious, kMergedWithNext, kContiguous };
 
-struct Words {
+struct SplitText {
   AlignedText text;
   std::vector<ByteRange> ranges;  // of text.text(): sorted, disjoint, none empty
 };
@@ -30,7 +30,7 @@ class PreTokenizer {
   static PreTokenizer byte_level_split(Regex pattern);
 
   // `at_start`: the text begins where the user's text begins.
-  Words split(AlignedText text, bool at_start) const;
+  SplitText split(AlignedText text, bool at_start) const;
 
   // Whether the vocabulary is one of bytes spelled as visible characters (GPT-2's way).
   bool byte_level() const { return byte_level_; }
@@ -53,9 +53,9 @@ class PreTokenizer {
   void add(const nlohmann::json& json, const std::string& where, int depth);
   void add_byte_level(const nlohmann::json& json, const std::string& where);
   void add_metaspace(const nlohmann::json& json, const std::string& where);
-  static void apply(const Split& step, Words& words, bool at_start);
-  static void apply(const ReplaceSpaces& step, Words& words, bool at_start);
-  static void apply(const Prefix& step, Words& words, bool at_start);
+  static void apply(const Split& step, SplitText& words, bool at_start);
+  static void apply(const ReplaceSpaces& step, SplitText& words, bool at_start);
+  static void apply(const Prefix& step, SplitText& words, bool at_start);
 
   std::vector<Step> steps_;
   bool byte_level_ = false;

@@ -1,6 +1,8 @@
+#include <algorithm>
 #include <charconv>
 #include <cstdlib>
 #include <optional>
+#include <string_view>
 
 #include "launch_variables.h"
 #include "reflect/base/error.h"
@@ -9,7 +11,7 @@
 namespace reflect {
 namespace {
 
-constexpr std::string_view kOp = "launch";
+constexpr std::string_view kLaunchOp = "launch";
 
 class Variables {
  public:
@@ -26,11 +28,12 @@ class Variables {
 
   std::int64_t whole_number(const char* name) const {
     const auto value = text({name});
-    if (!value) fail_usage(kOp, "environment variable {} is missing beside the others", name);
+    if (!value) fail_usage(kLaunchOp, "environment variable {} is missing beside the others", name);
     std::int64_t result = 0;
     const auto [end, error] = std::from_chars(value->data(), value->data() + value->size(), result);
     if (error != std::errc() || end != value->data() + value->size() || result < 0)
-      fail_usage(kOp, "environment variable {} is \"{}\"; a whole number expected", name, *value);
+      fail_usage(kLaunchOp, "environment variable {} is \"{}\"; a whole number expected", name,
+                 *value);
     return result;
   }
 
@@ -54,8 +57,8 @@ LaunchEnvironment torchrun_environment(const Variables& variables) {
 }
 
 // "4" and "4(x2)" are 4; where machines differ ("4,2"): 0.
-int tasks_per_node(const std::string& text) {
-  if (text.find(',') != text.npos) return 0;
+int tasks_per_node(std::string_view text) {
+  if (std::ranges::find(text, ',') != text.end()) return 0;
   int tasks = 0;
   std::from_chars(text.data(), text.data() + text.size(), tasks);
   return tasks;
@@ -83,7 +86,7 @@ LaunchEnvironment slurm_environment(const Variables& variables) {
   } else if (!place.on_one_machine()) {
     const auto nodes =
         variables.text({"SLURM_STEP_NODELIST", "SLURM_JOB_NODELIST", "SLURM_NODELIST"});
-    if (!nodes) fail_usage(kOp, "SLURM_STEP_NODELIST is missing; set MASTER_ADDR");
+    if (!nodes) fail_usage(kLaunchOp, "SLURM_STEP_NODELIST is missing; set MASTER_ADDR");
     place.master_address = first_host(*nodes);
   }
   place.master_port =
@@ -99,12 +102,12 @@ std::string first_host(const std::string& node_list) {
   if (end != node_list.npos && node_list[end] == '[') {
     const std::size_t stop = node_list.find_first_of(",-]", end);
     if (stop == node_list.npos)
-      fail_usage(kOp, "the list of nodes \"{}\" has no closing bracket", node_list);
+      fail_usage(kLaunchOp, "the list of nodes \"{}\" has no closing bracket", node_list);
     host += node_list.substr(end + 1, stop - end - 1);
     const std::size_t close = node_list.find(']', end), next = node_list.find(',', close);
     if (close != node_list.npos) host += node_list.substr(close + 1, next - close - 1);
   }
-  if (host.empty()) fail_usage(kOp, "the list of nodes \"{}\" names no node", node_list);
+  if (host.empty()) fail_usage(kLaunchOp, "the list of nodes \"{}\" names no node", node_list);
   return host;
 }
 
@@ -120,7 +123,7 @@ LaunchEnvironment launch_environment(const EnvironmentLookup& lookup) {
     place = slurm_environment(variables);
   }
   if (place.rank >= place.world_size)
-    fail_usage(kOp, "rank {} in a world of {} processes; ranks count from 0", place.rank,
+    fail_usage(kLaunchOp, "rank {} in a world of {} processes; ranks count from 0", place.rank,
                place.world_size);
   return place;
 }

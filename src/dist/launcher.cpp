@@ -3,7 +3,6 @@
 #include <netinet/in.h>
 #include <signal.h>
 #include <spawn.h>
-#include <spdlog/spdlog.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -19,13 +18,14 @@
 #include <thread>
 
 #include "launch_variables.h"
+#include "reflect/base/log.h"
 #include "reflect/base/signals.h"
 
 namespace reflect {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-using Variables = std::vector<std::pair<std::string, std::string>>;
+using EnvironmentVariables = std::vector<std::pair<std::string, std::string>>;
 
 [[noreturn]] void fail_system(const char* what, int error) {
   fail("launch", "{}: {}", what, std::generic_category().message(error));
@@ -59,7 +59,7 @@ class MeetingSocket {
 };
 
 // This process's environment with `changes`.
-std::vector<std::string> environment_with(const Variables& changes) {
+std::vector<std::string> environment_with(const EnvironmentVariables& changes) {
   std::vector<std::string> result;
   for (char** entry = environ; *entry != nullptr; ++entry) {
     const std::string_view text = *entry;
@@ -139,7 +139,7 @@ void LocalRanks::start(const LaunchConfig& config, const std::string& program,
   if (outer.world_size == 1) meeting.emplace();
   const unsigned cores = std::max(1U, std::thread::hardware_concurrency());
   for (int local = 0; local < count; ++local) {
-    Variables changes = {
+    EnvironmentVariables changes = {
         {"RANK", std::to_string(outer.rank * count + local)},
         {"WORLD_SIZE", std::to_string(outer.world_size * count)},
         {"LOCAL_RANK", std::to_string(local)},
@@ -196,10 +196,10 @@ void LocalRanks::note_end(const LocalRank& rank, int status) {
   if (code == static_cast<int>(ExitCode::kIncomplete) || code == 128 + signal_passed_on_) return;
   failed_ = Clock::now();
   if (signal == 0) {
-    spdlog::error("[launch] rank {} ended with exit code {}", rank.rank, code);
+    log_error("[launch] rank {} ended with exit code {}", rank.rank, code);
   } else {
-    spdlog::error("[launch] rank {} was ended by signal {} ({}{})", rank.rank, signal,
-                  ::strsignal(signal), signal == SIGKILL ? "; out of memory?" : "");
+    log_error("[launch] rank {} was ended by signal {} ({}{})", rank.rank, signal,
+              ::strsignal(signal), signal == SIGKILL ? "; out of memory?" : "");
   }
 }
 

@@ -1,7 +1,5 @@
 #include "evaluate/answer_store.h"
 
-#include <spdlog/spdlog.h>
-
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
@@ -11,7 +9,7 @@
 namespace reflect {
 namespace {
 
-constexpr std::string_view kOp = "evaluate";
+constexpr std::string_view kAnswersOp = "evaluate";
 
 // The whole lines of a file: what a killed run wrote last may lack its end.
 std::string_view whole_lines(std::string_view text) {
@@ -40,7 +38,7 @@ AnswerStore::AnswerStore(std::string path, std::string others)
   if (!others_.empty()) read(others_);
   read(path_);
   file_ = std::fopen(path_.c_str(), "a");
-  if (file_ == nullptr) fail(kOp, "cannot write {}: {}", path_, std::strerror(errno));
+  if (file_ == nullptr) fail(kAnswersOp, "cannot write {}: {}", path_, std::strerror(errno));
 }
 
 void AnswerStore::read(const std::string& path) {
@@ -55,8 +53,9 @@ void AnswerStore::read(const std::string& path) {
       answers_[key_of(row)] = {row.at("response"), row.at("finish"), row.at("prompt_tokens"),
                                row.at("new_tokens"), row.at("log_probability")};
     } catch (const Json::exception& error) {
-      fail(kOp, "{}:{} is no row of an earlier run ({}); remove the file or give another --output",
-           path, line, error.what());
+      fail(kAnswersOp,
+           "{}:{} is no row of an earlier run ({}); remove the file or give another --output", path,
+           line, error.what());
     }
     rest.remove_prefix(end + 1);
   }
@@ -74,7 +73,7 @@ const Answer* AnswerStore::find(const AnswerKey& key) const {
 void AnswerStore::add(const AnswerKey& key, Answer answer) {
   const std::string line = json_of(key, answer).dump() + "\n";
   if (std::fwrite(line.data(), 1, line.size(), file_) != line.size() || std::fflush(file_) != 0) {
-    fail(kOp, "cannot write {}: {}", path_, std::strerror(errno));
+    fail(kAnswersOp, "cannot write {}: {}", path_, std::strerror(errno));
   }
   answers_[key] = std::move(answer);
 }

@@ -14,12 +14,13 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::string_view kOp = "arms";
+constexpr std::string_view kArmsOp = "arms";
 constexpr std::string_view kInherit = "inherit";
 constexpr std::uintmax_t kSmallFile = 1 << 20;
 
 std::vector<ArmConfig> arms_of_model(const EvaluateConfig& config) {
-  if (config.model.empty()) fail_usage(kOp, "no model; give --model DIR or --arms NAME=DIR,...");
+  if (config.model.empty())
+    fail_usage(kArmsOp, "no model; give --model DIR or --arms NAME=DIR,...");
   ArmConfig base;
   base.name = config.adapter.empty() ? "model" : "base";
   base.model = config.model;
@@ -46,17 +47,18 @@ std::vector<ArmConfig> arms_of_model(const EvaluateConfig& config) {
 void check_arms(const std::vector<ArmConfig>& arms) {
   std::set<std::string> names;
   for (const ArmConfig& arm : arms) {
-    if (arm.name.empty()) fail_usage(kOp, "an arm of model \"{}\" has no name", arm.model);
-    if (!names.insert(arm.name).second) fail_usage(kOp, "two arms are named \"{}\"", arm.name);
+    if (arm.name.empty()) fail_usage(kArmsOp, "an arm of model \"{}\" has no name", arm.model);
+    if (!names.insert(arm.name).second) fail_usage(kArmsOp, "two arms are named \"{}\"", arm.name);
     if (arm.draft && arm.ban_reflection) {
-      fail_usage(kOp, "arm \"{}\" is both draft and ban; choose one", arm.name);
+      fail_usage(kArmsOp, "arm \"{}\" is both draft and ban; choose one", arm.name);
     }
     if (!fs::exists(arm.model + "/config.json")) {
-      fail_usage(kOp, "arm \"{}\": \"{}\" has no config.json; give a checkpoint folder", arm.name,
-                 arm.model);
+      fail_usage(kArmsOp, "arm \"{}\": \"{}\" has no config.json; give a checkpoint folder",
+                 arm.name, arm.model);
     }
     if (!arm.adapter.empty() && !fs::exists(arm.adapter + "/adapter_config.json")) {
-      fail_usage(kOp, "arm \"{}\": \"{}\" has no adapter_config.json; give a PEFT adapter folder",
+      fail_usage(kArmsOp,
+                 "arm \"{}\": \"{}\" has no adapter_config.json; give a PEFT adapter folder",
                  arm.name, arm.adapter);
     }
     if (arm.draft) free_arm_of(arm, arms);
@@ -90,7 +92,7 @@ nlohmann::ordered_json files_of(const std::string& folder) {
 ArmConfig parse_arm(std::string_view text) {
   const std::size_t equals = text.find('=');
   if (equals == std::string_view::npos || equals == 0 || equals + 1 == text.size()) {
-    fail_usage(kOp, "\"{}\" is not NAME=MODEL[+ADAPTER][:draft|:ban|:bare]", text);
+    fail_usage(kArmsOp, "\"{}\" is not NAME=MODEL[+ADAPTER][:draft|:ban|:bare]", text);
   }
   ArmConfig arm;
   arm.name = text.substr(0, equals);
@@ -109,7 +111,7 @@ ArmConfig parse_arm(std::string_view text) {
     } else if (suffix == "bare") {
       arm.system_prompt.clear();
     } else {
-      fail_usage(kOp, "arm \"{}\": unknown suffix \":{}\"; known are :draft, :ban and :bare",
+      fail_usage(kArmsOp, "arm \"{}\": unknown suffix \":{}\"; known are :draft, :ban and :bare",
                  arm.name, suffix);
     }
   }
@@ -125,7 +127,7 @@ std::vector<ArmConfig> arms_of(const EvaluateConfig& config) {
     arms = arms_of_model(config);
   } else if (!config.model.empty() || !config.adapter.empty() || config.draft ||
              config.ban_reflection) {
-    fail_usage(kOp,
+    fail_usage(kArmsOp,
                "arms are given twice: by --arms (or custom-arms) and by --model, --adapter, "
                "--draft or --ban-reflection; use one form");
   }
@@ -142,7 +144,7 @@ std::size_t free_arm_of(const ArmConfig& draft, const std::vector<ArmConfig>& ar
     same.draft = true;
     if (!arms[i].draft && !arms[i].ban_reflection && same == draft) return i;
   }
-  fail_usage(kOp,
+  fail_usage(kArmsOp,
              "draft arm \"{}\" needs an arm with the same model, adapter and system prompt that "
              "answers freely; add one",
              draft.name);

@@ -1,12 +1,11 @@
 #include "evaluate/ask.h"
 
-#include <spdlog/spdlog.h>
-
 #include <cstdio>
 #include <optional>
 
 #include "evaluate/answering.h"
 #include "evaluate/arms.h"
+#include "reflect/base/log.h"
 #include "reflect/data/trace.h"
 #include "reflect/generate/chat_model.h"
 
@@ -47,7 +46,7 @@ ExitCode answer_question(const EvaluateConfig& config) {
   }
   fmt::print("{}\n", shown_text(config, completion));
   if (completion.finish != FinishReason::kLength) return ExitCode::kDone;
-  spdlog::warn("cut off after {} tokens; raise --sampling.max_new_tokens", completion.ids.size());
+  log_warn("cut off after {} tokens; raise --sampling.max_new_tokens", completion.ids.size());
   return ExitCode::kIncomplete;
 }
 

@@ -1,19 +1,18 @@
 // The job of reflect-eval: read problems, let every arm answer, grade, compare, report.
 #include "reflect/evaluate/evaluate.h"
 
-#include <spdlog/spdlog.h>
-
 #include "evaluate/answering.h"
 #include "evaluate/arms.h"
 #include "evaluate/ask.h"
 #include "evaluate/report.h"
+#include "reflect/base/log.h"
 #include "reflect/base/outputs.h"
 #include "reflect/model/runtime.h"
 
 namespace reflect {
 namespace {
 
-constexpr std::string_view kOp = "evaluate";
+constexpr std::string_view kEvaluateOp = "evaluate";
 
 // "results.json" -> "results.rows.jsonl".
 std::string path_beside(const std::string& output, std::string_view ending) {
@@ -33,23 +32,28 @@ std::string others_path(const std::string& output) {
 void validate(const EvaluateConfig& config) {
   validate(config.sampling);
   if (!config.ask.empty()) return;
-  if (config.input.empty()) fail_usage(kOp, "no problems; give --input FILE, or --ask TEXT");
+  if (config.input.empty())
+    fail_usage(kEvaluateOp, "no problems; give --input FILE, or --ask TEXT");
   if (config.output.empty() || config.output == "-") {
-    fail_usage(kOp, "no file for the report; give --output FILE (the table goes to the screen)");
+    fail_usage(kEvaluateOp,
+               "no file for the report; give --output FILE (the table goes to the screen)");
   }
-  check_outputs(kOp,
+  check_outputs(kEvaluateOp,
                 {{"output", config.output},
                  {"output", rows_path(config.output)},
                  {"output", others_path(config.output)}},
                 {{"input", config.input}, {"train-rows", config.train_rows}});
-  if (config.limit < 0) fail_usage(kOp, "--limit is {}; it must be 0 (all) or more", config.limit);
-  if (config.samples < 1) fail_usage(kOp, "--samples is {}; it must be 1 or more", config.samples);
+  if (config.limit < 0)
+    fail_usage(kEvaluateOp, "--limit is {}; it must be 0 (all) or more", config.limit);
+  if (config.samples < 1)
+    fail_usage(kEvaluateOp, "--samples is {}; it must be 1 or more", config.samples);
   if (config.samples > 1 && config.sampling.temperature == 0) {
-    fail_usage(kOp, "--samples {} would all be equal at temperature 0; give --sampling.temperature",
+    fail_usage(kEvaluateOp,
+               "--samples {} would all be equal at temperature 0; give --sampling.temperature",
                config.samples);
   }
   if (config.bootstrap_resamples < 100) {
-    fail_usage(kOp, "--bootstrap-resamples is {}; it must be 100 or more",
+    fail_usage(kEvaluateOp, "--bootstrap-resamples is {}; it must be 100 or more",
                config.bootstrap_resamples);
   }
 }
@@ -59,7 +63,7 @@ std::optional<Contamination> check_contamination(const EvaluateConfig& config,
   if (config.train_rows.empty()) return std::nullopt;
   Contamination found = measure_contamination(problems, config.train_rows);
   if (!found.exact.empty() && !config.allow_overlap) {
-    fail(kOp,
+    fail(kEvaluateOp,
          "{} of {} problems are also in {}, the first: \"{}\"; split the data anew, or pass "
          "--allow-overlap",
          found.exact.size(), problems.size(), config.train_rows, found.exact.front());
@@ -166,7 +170,7 @@ Report report_of(const EvaluateConfig& config, const std::vector<HashedArm>& arm
 ExitCode evaluate_problems(const EvaluateConfig& config) {
   const std::vector<HashedArm> arms = hashed_arms(config);
   const ProblemSet set = read_problems(config.input, config.limit, config.group_by);
-  if (!set.malformed.empty()) spdlog::warn("{}", set.malformed);
+  if (!set.malformed.empty()) log_warn("{}", set.malformed);
   const auto contamination = check_contamination(config, set.problems);
   AnswerStore store(rows_path(config.output), others_path(config.output));
   answer_all(config, arms, set.problems, store);
@@ -178,8 +182,8 @@ ExitCode evaluate_problems(const EvaluateConfig& config) {
   Report report = report_of(config, arms, answers, set);
   report.contamination = contamination;
   if (const std::size_t others = store.replace_file(rows_of(arms, answers, set.problems)))
-    spdlog::info("{} answers of other settings or problems stay in {}; delete it to forget them",
-                 others, others_path(config.output));
+    log_info("{} answers of other settings or problems stay in {}; delete it to forget them",
+             others, others_path(config.output));
   write_file_atomic(config.output, json_of(report).dump(2) + "\n");
   fmt::print("{}", text_of(report));
   return ExitCode::kDone;

@@ -1,6 +1,6 @@
 #include "reflect/metrics/progress.h"
 
-#include <spdlog/fmt/fmt.h>
+#include <fmt/format.h>
 #include <unistd.h>
 
 #include <algorithm>

@@ -1,12 +1,11 @@
 #include "reflect/model/base_storage.h"
 
-#include <spdlog/spdlog.h>
-
 #include <algorithm>
 #include <chrono>
 
 #include "quantized_weights.h"
 #include "reflect/base/error.h"
+#include "reflect/base/log.h"
 #include "sharded_weights.h"
 
 namespace reflect {
@@ -43,7 +42,7 @@ std::shared_ptr<ShardedWeights> load_in_units(const ShardedBase& base, const Lla
   if (all.rank() != 0) return weights;
   const double share = mib(weights->share_bytes()), buffers = mib(weights->buffer_bytes());
   if (base.offload && share == 0) {
-    spdlog::info("base stays in its files; {:.1f} MiB of buffers", buffers);
+    log_info("base stays in its files; {:.1f} MiB of buffers", buffers);
     return weights;
   }
   const std::string where =
@@ -51,10 +50,10 @@ std::shared_ptr<ShardedWeights> load_in_units(const ShardedBase& base, const Lla
           ? "base in host memory"
           : fmt::format("base in shares over {} processes{}", base.group.size(),
                         base.group.size() == all.size() ? "" : fmt::format(" of {}", all.size()));
-  spdlog::info("{}: {:.1f} MiB each and {:.1f} of buffers, loaded at {:.2f} GB/s together", where,
-               share, buffers,
-               1e-9 * static_cast<double>(weights->read_bytes()) / seconds *
-                   static_cast<double>(base.offload ? 1 : all.size()));
+  log_info("{}: {:.1f} MiB each and {:.1f} of buffers, loaded at {:.2f} GB/s together", where,
+           share, buffers,
+           1e-9 * static_cast<double>(weights->read_bytes()) / seconds *
+               static_cast<double>(base.offload ? 1 : all.size()));
   return weights;
 }
 

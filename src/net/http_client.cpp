@@ -18,7 +18,7 @@
 namespace reflect {
 namespace {
 
-constexpr std::string_view kOp = "http";
+constexpr std::string_view kHttpOp = "http";
 constexpr int kEventsAtOnce = 256;
 constexpr std::chrono::milliseconds kSweep(500);  // how often slow replies are looked for
 
@@ -26,14 +26,15 @@ using Clock = Transfer::Clock;
 
 void start_libcurl() {
   static const CURLcode code = curl_global_init(CURL_GLOBAL_DEFAULT);
-  if (code != CURLE_OK) fail(kOp, "libcurl does not start: {}", curl_easy_strerror(code));
+  if (code != CURLE_OK) fail(kHttpOp, "libcurl does not start: {}", curl_easy_strerror(code));
 }
 
 template <class Value>
 void set(CURL* easy, CURLoption option, Value value) {
   const CURLcode code = curl_easy_setopt(easy, option, value);
   if (code != CURLE_OK) {
-    fail(kOp, "libcurl refuses option {}: {}", static_cast<int>(option), curl_easy_strerror(code));
+    fail(kHttpOp, "libcurl refuses option {}: {}", static_cast<int>(option),
+         curl_easy_strerror(code));
   }
 }
 
@@ -51,11 +52,11 @@ int milliseconds_until(Clock::time_point time, Clock::time_point now) {
 void check(const HttpConfig& config) {
   if (!(config.connect_timeout > 0) || !(config.timeout > 0) || config.timeout > 1e6 ||
       config.connect_timeout > 1e6 || !(config.low_speed_seconds >= 0)) {
-    fail_usage(kOp, "connect-timeout {}, timeout {} and low-speed-seconds {} must be positive",
+    fail_usage(kHttpOp, "connect-timeout {}, timeout {} and low-speed-seconds {} must be positive",
                config.connect_timeout, config.timeout, config.low_speed_seconds);
   }
   if (config.max_reply_bytes <= 0 || config.low_speed_bytes < 0) {
-    fail_usage(kOp, "max-reply-bytes {} and low-speed-bytes {} must be positive",
+    fail_usage(kHttpOp, "max-reply-bytes {} and low-speed-bytes {} must be positive",
                config.max_reply_bytes, config.low_speed_bytes);
   }
 }
@@ -97,7 +98,7 @@ HttpClient::State::State(const HttpConfig& settings, std::string secret,
     : config(settings), key(std::move(secret)) {
   check(config);
   if (std::ranges::any_of(key, [](unsigned char c) { return c <= ' ' || c >= 127; })) {
-    fail_usage(kOp, "the key holds white space, a line end or bytes beyond ASCII");
+    fail_usage(kHttpOp, "the key holds white space, a line end or bytes beyond ASCII");
   }
   start_libcurl();
   ca_file = trusted_certificates(config.ca_file);
@@ -110,7 +111,7 @@ HttpClient::State::State(const HttpConfig& settings, std::string secret,
   multi = curl_multi_init();
   epoll = ::epoll_create1(EPOLL_CLOEXEC);
   if (headers == nullptr || multi == nullptr || epoll < 0) {
-    fail(kOp, "cannot start: {}", std::strerror(errno));
+    fail(kHttpOp, "cannot start: {}", std::strerror(errno));
   }
   curl_multi_setopt(multi, CURLMOPT_SOCKETFUNCTION, watch_socket);
   curl_multi_setopt(multi, CURLMOPT_SOCKETDATA, this);
@@ -190,7 +191,7 @@ int HttpClient::State::set_timer(CURLM*, long milliseconds, void* context) {
 void HttpClient::State::act(curl_socket_t socket, int events) {
   int running = 0;
   const CURLMcode code = curl_multi_socket_action(multi, socket, events, &running);
-  if (code != CURLM_OK) fail(kOp, "libcurl: {}", curl_multi_strerror(code));
+  if (code != CURLM_OK) fail(kHttpOp, "libcurl: {}", curl_multi_strerror(code));
 }
 
 void HttpClient::State::wait_for_events(std::chrono::milliseconds wait) {
@@ -201,7 +202,7 @@ void HttpClient::State::wait_for_events(std::chrono::milliseconds wait) {
   std::array<epoll_event, kEventsAtOnce> events;
   const int count =
       ::epoll_wait(epoll, events.data(), kEventsAtOnce, milliseconds_until(until, now));
-  if (count < 0 && errno != EINTR) fail(kOp, "epoll_wait: {}", std::strerror(errno));
+  if (count < 0 && errno != EINTR) fail(kHttpOp, "epoll_wait: {}", std::strerror(errno));
   for (int i = 0; i < count; ++i) {
     const std::uint32_t seen = events[static_cast<std::size_t>(i)].events;
     int mask = 0;
@@ -289,7 +290,7 @@ void HttpClient::start(std::uint64_t id, const std::string& url, std::string bod
     set(transfer.easy, CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(transfer.sent.size()));
   }
   const CURLMcode code = curl_multi_add_handle(state_->multi, transfer.easy);
-  if (code != CURLM_OK) fail(kOp, "libcurl: {}", curl_multi_strerror(code));
+  if (code != CURLM_OK) fail(kHttpOp, "libcurl: {}", curl_multi_strerror(code));
   transfer.active = true;
   ++state_->active;
 }

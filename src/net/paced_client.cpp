@@ -1,7 +1,5 @@
 #include "reflect/net/paced_client.h"
 
-#include <spdlog/spdlog.h>
-
 #include <algorithm>
 #include <cmath>
 #include <ctime>
@@ -14,12 +12,13 @@
 #include "net/pacing.h"
 #include "net/rate_headers.h"
 #include "reflect/base/error.h"
+#include "reflect/base/log.h"
 #include "reflect/base/signals.h"
 
 namespace reflect {
 namespace {
 
-constexpr std::string_view kOp = "http";
+constexpr std::string_view kPacedOp = "http";
 constexpr std::int64_t kGaveUpInARow = 3;  // so many, and the endpoint counts as gone
 
 double now_in_seconds() {
@@ -33,16 +32,16 @@ bool is_overload(const HttpReply& reply) {
 
 void check(const PacingConfig& config) {
   if (config.max_in_flight < 1 || config.attempts < 1) {
-    fail_usage(kOp, "max-in-flight {} and attempts {} must be at least 1", config.max_in_flight,
-               config.attempts);
+    fail_usage(kPacedOp, "max-in-flight {} and attempts {} must be at least 1",
+               config.max_in_flight, config.attempts);
   }
   if (!(config.backoff >= 0) || !(config.max_backoff >= config.backoff) ||
       !(config.max_pause >= 0)) {
-    fail_usage(kOp, "backoff {} must be from 0 to max-backoff {}, max-pause {} not negative",
+    fail_usage(kPacedOp, "backoff {} must be from 0 to max-backoff {}, max-pause {} not negative",
                config.backoff, config.max_backoff, config.max_pause);
   }
   if (!(config.requests_per_minute >= 0) || !(config.tokens_per_minute >= 0)) {
-    fail_usage(kOp, "requests-per-minute {} and tokens-per-minute {} must not be negative",
+    fail_usage(kPacedOp, "requests-per-minute {} and tokens-per-minute {} must not be negative",
                config.requests_per_minute, config.tokens_per_minute);
   }
 }
@@ -193,8 +192,8 @@ void PacedClient::State::deliver(HttpReply reply, std::vector<PacedReply>& deliv
 void PacedClient::State::try_again(HttpReply reply, const Judgement& judgement, double now,
                                    std::vector<PacedReply>& delivered) {
   if (++counts.retries[judgement.reason] == 1) {
-    spdlog::warn("{}: {}{}{}; trying again", pending.at(reply.id).request.url, judgement.reason,
-                 judgement.words.empty() ? "" : ": ", judgement.words);
+    log_warn("{}: {}{}{}; trying again", pending.at(reply.id).request.url, judgement.reason,
+             judgement.words.empty() ? "" : ": ", judgement.words);
   }
   const std::int64_t tries = pending.at(reply.id).attempts;
   if (tries >= config.attempts) return give_up(std::move(reply), judgement, delivered);
@@ -246,7 +245,7 @@ std::size_t PacedClient::pending() const {
 void PacedClient::submit(PacedRequest request) {
   const std::uint64_t id = request.id;
   if (!state_->pending.emplace(id, Pending{std::move(request)}).second) {
-    fail(kOp, "request {} is already pending; this is a bug", id);
+    fail(kPacedOp, "request {} is already pending; this is a bug", id);
   }
   state_->fresh.push_back(id);
 }
@@ -267,7 +266,7 @@ std::vector<PacedReply> PacedClient::poll(std::chrono::milliseconds wait) {
     }
     if (!delivered.empty() || signal_received() != signal || now_in_seconds() >= deadline) break;
   }
-  if (state.stopped && delivered.empty()) fail(kOp, "{}", *state.stopped);
+  if (state.stopped && delivered.empty()) fail(kPacedOp, "{}", *state.stopped);
   return delivered;
 }
 

@@ -11,7 +11,7 @@ namespace reflect {
 namespace {
 
 // Reads a number at the front of `text` and removes it.
-std::optional<double> take_number(std::string_view& text) {
+std::optional<double> take_amount(std::string_view& text) {
   double value = 0;
   const auto [end, error] =
       std::from_chars(text.data(), text.data() + text.size(), value, std::chars_format::fixed);
@@ -35,7 +35,7 @@ std::optional<double> take_unit(std::string_view& text) {
 }
 
 std::optional<double> number_of(std::string_view text) {
-  const std::optional<double> value = take_number(text);
+  const std::optional<double> value = take_amount(text);
   return text.empty() ? value : std::nullopt;
 }
 
@@ -60,7 +60,7 @@ std::optional<double> seconds_until_reset(std::string_view text, std::time_t now
   }
   double sum = 0;
   do {
-    const auto number = take_number(text);
+    const auto number = take_amount(text);
     const auto unit = number ? take_unit(text) : std::nullopt;
     if (!unit) return std::nullopt;
     sum += *number * *unit;

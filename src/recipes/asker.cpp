@@ -52,9 +52,10 @@ struct Asker::Desk {
   std::unique_ptr<Teacher> teacher;
   std::string identity;
   std::deque<Question> waiting;
-  std::map<std::uint64_t, UnderWay> under_way;         // by ticket
-  std::map<std::string, std::uint64_t> tickets;        // by key
-  std::map<std::uint64_t, std::vector<Answer>> ready;  // by ticket: in the order of asking
+  std::map<std::uint64_t, UnderWay> under_way;   // by ticket
+  std::map<std::string, std::uint64_t> tickets;  // by key
+  std::map<std::uint64_t, std::vector<AnsweredQuestion>>
+      ready;  // by ticket: in the order of asking
 };
 
 Asker::Asker(const TeacherTable& teachers, const RuntimeConfig& runtime, RunStore& store,
@@ -122,7 +123,7 @@ std::vector<std::string> Asker::identities() const {
   return names;
 }
 
-void UsedReplies::add(const Answer& answer) {
+void UsedReplies::add(const AnsweredQuestion& answer) {
   ++replies;
   stored += answer.stored ? 1 : 0;
   prompt_tokens += answer.reply.prompt_tokens;
@@ -200,8 +201,8 @@ void Asker::collect_all(std::chrono::milliseconds wait) {
   store_.add(fresh);
 }
 
-std::vector<Answer> Asker::poll() {
-  std::vector<Answer> answers;
+std::vector<AnsweredQuestion> Asker::poll() {
+  std::vector<AnsweredQuestion> answers;
   while (answers.empty() && open_ != 0 && signal_received() == 0) {
     std::size_t busy = 0, ready = 0;
     for (const auto& desk : desks_) {
@@ -217,7 +218,7 @@ std::vector<Answer> Asker::poll() {
     for (const auto& desk : desks_) {
       if (!desk) continue;
       for (auto& [ticket, group] : desk->ready) {
-        for (Answer& answer : group) answers.push_back(std::move(answer));
+        for (AnsweredQuestion& answer : group) answers.push_back(std::move(answer));
       }
       desk->ready.clear();
     }

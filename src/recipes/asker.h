@@ -26,7 +26,7 @@ struct Question {
   std::string step, problem;  // for the store
 };
 
-struct Answer {
+struct AnsweredQuestion {
   RowRun* row;
   std::size_t index;
   TeacherReply reply;
@@ -43,7 +43,7 @@ struct UsedReplies {
   double usd = 0;
   std::map<std::string, std::int64_t> finishes;
 
-  void add(const Answer& answer);
+  void add(const AnsweredQuestion& answer);
   void add(const UsedReplies& others);
 };
 
@@ -57,7 +57,7 @@ class Asker {
   void ask(Question question);
   // Submits what teachers and budget allow and waits for replies. Nothing when no question is left,
   // when the budget lets none go, or when a signal came.
-  std::vector<Answer> poll();
+  std::vector<AnsweredQuestion> poll();
   // Whether questions are left that the budget does not allow.
   bool budget_ended() const { return budget_ended_; }
   std::size_t open_questions() const { return open_; }

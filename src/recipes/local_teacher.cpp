@@ -17,7 +17,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::string_view kOp = "teacher";
+constexpr std::string_view kLocalOp = "teacher";
 // Requests that are computed together: several batches, so that rows can take free places.
 constexpr std::size_t kBatchesOfGroup = 4;
 // Of a greater file the identity holds the size and this much of its start and end.
@@ -125,19 +125,20 @@ class LocalTeacher : public Teacher {
 std::unique_ptr<Teacher> open_local_teacher(const TeacherConfig& config,
                                             const RuntimeConfig& runtime) {
   if (!fs::exists(config.model + "/config.json")) {
-    fail_usage(kOp,
+    fail_usage(kLocalOp,
                "--teacher.model \"{}\" has no config.json; the teacher local needs a checkpoint "
                "folder",
                config.model);
   }
   if (!config.adapter.empty() && !fs::exists(config.adapter + "/adapter_config.json")) {
-    fail_usage(kOp,
+    fail_usage(kLocalOp,
                "--teacher.adapter \"{}\" has no adapter_config.json; give a PEFT adapter "
                "folder",
                config.adapter);
   }
   if (config.engine.max_batch_rows < 1 || config.engine.max_prefill_tokens < 1) {
-    fail_usage(kOp, "--teacher.engine.max_batch_rows {} and max_prefill_tokens {} must be positive",
+    fail_usage(kLocalOp,
+               "--teacher.engine.max_batch_rows {} and max_prefill_tokens {} must be positive",
                config.engine.max_batch_rows, config.engine.max_prefill_tokens);
   }
   return std::make_unique<LocalTeacher>(config, runtime);

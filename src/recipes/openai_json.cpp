@@ -7,7 +7,7 @@
 namespace reflect {
 namespace {
 
-constexpr std::string_view kOp = "teacher";
+constexpr std::string_view kReplyOp = "teacher";
 constexpr std::uint64_t kSeedMask = 0x7fffffff;  // what every server takes
 
 // A member of an object; null where there is none.
@@ -138,7 +138,7 @@ OpenAiRequests::OpenAiRequests(const EndpointConfig& config, std::string model,
   if (config_.extra.empty()) return;
   extra_ = Json::parse(config_.extra, nullptr, false);
   if (!extra_.is_object()) {
-    fail_usage(kOp, "--teacher.extra '{}' is not a JSON object like {{\"top_k\": 20}}",
+    fail_usage(kReplyOp, "--teacher.extra '{}' is not a JSON object like {{\"top_k\": 20}}",
                config_.extra);
   }
 }

@@ -1,30 +1,29 @@
 #include "recipes/openai_teacher.h"
 
-#include <spdlog/spdlog.h>
-
 #include <cstdlib>
 
 #include "reflect/base/error.h"
+#include "reflect/base/log.h"
 
 namespace reflect {
 namespace {
 
-constexpr std::string_view kOp = "teacher";
+constexpr std::string_view kOpenaiOp = "teacher";
 constexpr double kBytesOfToken = 4;
 
 const EndpointConfig& checked(const EndpointConfig& config, const std::string& model) {
   if (config.url.empty()) {
-    fail_usage(kOp,
+    fail_usage(kOpenaiOp,
                "--teacher.url is missing: the endpoint of the teacher openai, such as "
                "http://127.0.0.1:8000/v1");
   }
   check_url(config.url, "--teacher.url");
   if (config.url.ends_with("/completions") || config.url.ends_with("/completions/")) {
-    fail_usage(kOp, "--teacher.url {} names the API itself; leave /chat/completions off",
+    fail_usage(kOpenaiOp, "--teacher.url {} names the API itself; leave /chat/completions off",
                config.url);
   }
   if (model.empty()) {
-    fail_usage(kOp, "--teacher.model is missing: the model's name at {}", config.url);
+    fail_usage(kOpenaiOp, "--teacher.model is missing: the model's name at {}", config.url);
   }
   return config;
 }
@@ -34,7 +33,7 @@ std::string key_of(const EndpointConfig& config) {
   const char* key = std::getenv(config.key_env.c_str());
   if (key != nullptr && *key != '\0') return key;
   if (!config.key_env.empty() && config.key_env != EndpointConfig().key_env) {
-    fail_usage(kOp, "--teacher.key-env names {}, which is not set", config.key_env);
+    fail_usage(kOpenaiOp, "--teacher.key-env names {}, which is not set", config.key_env);
   }
   return "";
 }
@@ -43,7 +42,7 @@ void warn_of_open_key(const std::string& url) {
   const bool is_local = url.starts_with("http://127.") || url.starts_with("http://localhost") ||
                         url.starts_with("http://[::1]");
   if (url.starts_with("http://") && !is_local) {
-    spdlog::warn("{}: the key goes over the network unencrypted", url);
+    log_warn("{}: the key goes over the network unencrypted", url);
   }
 }
 

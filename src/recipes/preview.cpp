@@ -1,7 +1,5 @@
 #include "recipes/preview.h"
 
-#include <spdlog/spdlog.h>
-
 #include <algorithm>
 #include <cmath>
 #include <cstdio>

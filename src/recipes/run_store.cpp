@@ -9,7 +9,7 @@
 namespace reflect {
 namespace {
 
-constexpr std::string_view kOp = "run store";
+constexpr std::string_view kStoreOp = "run store";
 constexpr int kVersion = 1;
 
 constexpr const char* kSchema =
@@ -132,7 +132,7 @@ RunStore::RunStore(const std::string& path) : path_(path) {
   if (found == 0 || found == kVersion) execute(kFurther);
   execute("COMMIT");
   if (found != 0 && found != kVersion) {
-    fail(kOp, "{} has version {}, this program writes {}; give another --output", path_, found,
+    fail(kStoreOp, "{} has version {}, this program writes {}; give another --output", path_, found,
          kVersion);
   }
   find_ = std::make_unique<Statement>(
@@ -166,13 +166,13 @@ void RunStore::execute(const char* sql) {
 void RunStore::fail_with(const char* doing) const {
   const int code = sqlite3_errcode(db_.get());
   if (code == SQLITE_BUSY || code == SQLITE_LOCKED) {
-    fail(kOp, "{} is held by another process; wait for it, or give another --output", path_);
+    fail(kStoreOp, "{} is held by another process; wait for it, or give another --output", path_);
   }
   if (code == SQLITE_NOTADB || code == SQLITE_CORRUPT) {
-    fail(kOp, "{} is no run store ({}); move it away or give another --output", path_,
+    fail(kStoreOp, "{} is no run store ({}); move it away or give another --output", path_,
          sqlite3_errmsg(db_.get()));
   }
-  fail(kOp, "cannot {} {}: {}", doing, path_, sqlite3_errmsg(db_.get()));
+  fail(kStoreOp, "cannot {} {}: {}", doing, path_, sqlite3_errmsg(db_.get()));
 }
 
 void RunStore::read_totals() {

@@ -1,7 +1,5 @@
 #include "recipes/synthesis.h"
 
-#include <spdlog/spdlog.h>
-
 #include <algorithm>
 #include <chrono>
 #include <cmath>
@@ -9,6 +7,7 @@
 
 #include "recipes/ask.h"
 #include "recipes/manifest.h"
+#include "reflect/base/log.h"
 #include "reflect/base/signals.h"
 
 namespace reflect {
@@ -69,7 +68,7 @@ Synthesis::Synthesis(const SynthesizeConfig& config, const Recipe& recipe,
   in_groups_ = std::ranges::any_of(teachers.configs(),
                                    [](const TeacherConfig& each) { return each.kind == "local"; });
   if (store_->totals().replies != 0) {
-    spdlog::info("{} replies of earlier runs are in the run store", store_->totals().replies);
+    log_info("{} replies of earlier runs are in the run store", store_->totals().replies);
   }
   tokens_before_ = store_->totals().tokens();
 }
@@ -113,7 +112,7 @@ bool Synthesis::go_on_from(const RunCheckpoint& checkpoint) {
   try {
     open_files(checkpoint);
   } catch (const Error& error) {
-    spdlog::warn("{}; the run starts from its stored replies", error.what());
+    log_warn("{}; the run starts from its stored replies", error.what());
     return false;
   }
   checkpoint_ = checkpoint;
@@ -121,7 +120,7 @@ bool Synthesis::go_on_from(const RunCheckpoint& checkpoint) {
   clean_ = checkpoint.clean;
   counts_ = checkpoint.counts;
   used_ = checkpoint.used;
-  spdlog::info("{} problems are finished; the run goes on behind them", counts_.problems);
+  log_info("{} problems are finished; the run goes on behind them", counts_.problems);
   return true;
 }
 
@@ -160,7 +159,7 @@ bool Synthesis::go_on(TaskSource& source, std::int64_t problems) {
     show_progress(false);
     if (tasks_.empty() && source_ended_) break;
     if (!asker_ || asker_->open_questions() == 0) continue;
-    std::vector<Answer> answers = poll();
+    std::vector<AnsweredQuestion> answers = poll();
     if (answers.empty() && asker_->budget_ended()) break;
     deliver(std::move(answers));
   }
@@ -169,7 +168,7 @@ bool Synthesis::go_on(TaskSource& source, std::int64_t problems) {
 }
 
 // A signal may end a teacher's work with an Error; what was under way is asked again another time.
-std::vector<Answer> Synthesis::poll() {
+std::vector<AnsweredQuestion> Synthesis::poll() {
   try {
     return asker_->poll();
   } catch (const Error&) {
@@ -233,8 +232,8 @@ void Synthesis::take_on(OpenTask& task, RowRuns::iterator row) {
   }
 }
 
-void Synthesis::deliver(std::vector<Answer> answers) {
-  for (Answer& answer : answers) {
+void Synthesis::deliver(std::vector<AnsweredQuestion> answers) {
+  for (AnsweredQuestion& answer : answers) {
     RowRun& run = *answer.row;
     OpenTask& task = tasks_.at(run.task - first_task_);
     task.used.add(answer);
@@ -327,10 +326,10 @@ void Synthesis::show_progress(bool last) {
 ExitCode Synthesis::conclude() {
   counts_.check_sum();
   if (counts_.rows == 0)
-    spdlog::warn("{} problems gave no row{}", counts_.problems,
-                 config_.teacher.kind == "replay"
-                     ? ": none brings a recorded solution; name who answers with --teacher.kind"
-                     : "");
+    log_warn("{} problems gave no row{}", counts_.problems,
+             config_.teacher.kind == "replay"
+                 ? ": none brings a recorded solution; name who answers with --teacher.kind"
+                 : "");
   show_progress(true);
   const bool budget_ended = asker_ && asker_->budget_ended();
   const bool final = enough() || (not_answered_ == 0 && !budget_ended);
@@ -350,15 +349,15 @@ ExitCode Synthesis::conclude() {
                                : fmt::format("{} of {} rows", counts_.accepted, config_.accept);
   if (budget_ended) {
     const StoreTotals& spent = store_->totals();
-    spdlog::warn(
+    log_warn(
         "{}: the budget ended after {} tokens and {:.4f} US dollars, {} rows are open; "
         "with a greater budget the same command goes on",
         rows, spent.tokens(), spent.usd, not_answered_);
   } else if (not_answered_ != 0) {
-    spdlog::warn("{}: {} rows have no reply yet; the same command asks for them again", rows,
-                 not_answered_);
+    log_warn("{}: {} rows have no reply yet; the same command asks for them again", rows,
+             not_answered_);
   } else {
-    spdlog::warn("{}: {}", rows, words_for_end(config_));
+    log_warn("{}: {}", rows, words_for_end(config_));
   }
   return ExitCode::kIncomplete;
 }

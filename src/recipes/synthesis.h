@@ -55,10 +55,10 @@ class Synthesis {
   bool go_on(TaskSource& source, std::int64_t problems);
   void start_tasks(TaskSource& source, std::int64_t problems);
   std::size_t window() const;
-  std::vector<Answer> poll();
+  std::vector<AnsweredQuestion> poll();
   void start_attempt(OpenTask& task);
   void take_on(OpenTask& task, RowRuns::iterator row);
-  void deliver(std::vector<Answer> answers);
+  void deliver(std::vector<AnsweredQuestion> answers);
   bool try_again(OpenTask& task);
   void finish_tasks();
   void finish(TraceRow& row);

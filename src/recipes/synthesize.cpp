@@ -1,7 +1,5 @@
 #include "reflect/recipes/synthesize.h"
 
-#include <spdlog/spdlog.h>
-
 #include <algorithm>
 #include <cinttypes>
 #include <cstdio>
@@ -15,6 +13,7 @@
 #include "recipes/trace_output.h"
 #include "reflect/base/config.h"
 #include "reflect/base/hash.h"
+#include "reflect/base/log.h"
 #include "reflect/base/outputs.h"
 
 namespace reflect {
@@ -172,7 +171,7 @@ ExitCode write_problems(const SynthesizeConfig& config, TaskSource& source) {
     if (!task) break;
     if (!task->refused.empty()) {
       if (++left_out[task->refused] <= kToldRows && task->problem.other.contains("detail")) {
-        spdlog::warn("{}", task->problem.other["detail"].get_ref<const std::string&>());
+        log_warn("{}", task->problem.other["detail"].get_ref<const std::string&>());
       }
       continue;
     }
@@ -184,10 +183,10 @@ ExitCode write_problems(const SynthesizeConfig& config, TaskSource& source) {
   std::vector<std::string> reasons;
   for (const auto& [reason, count] : left_out)
     reasons.push_back(fmt::format("{} {}", reason, count));
-  spdlog::info("{} problems written, left out: {}", written,
-               reasons.empty() ? "none" : fmt::format("{}", fmt::join(reasons, ", ")));
+  log_info("{} problems written, left out: {}", written,
+           reasons.empty() ? "none" : fmt::format("{}", fmt::join(reasons, ", ")));
   if (config.accept == 0 || written == config.accept) return ExitCode::kDone;
-  spdlog::warn("{} of {} problems: {}", written, config.accept, words_for_end(config));
+  log_warn("{} of {} problems: {}", written, config.accept, words_for_end(config));
   return ExitCode::kIncomplete;
 }
 
@@ -198,7 +197,7 @@ ExitCode write_profile(const SynthesizeConfig& config) {
   check_outputs("reflect-gen", {{"output", config.output}}, {{"input", config.input}});
   const MeasuredProfile measured = measure_profile(config.input);
   const ErrorProfile& profile = measured.profile;
-  spdlog::info(
+  log_info(
       "{} solutions, {} wrong, {} mistakes with a place ({} of a kind that is told), {} wrong "
       "solutions without a place, {} malformed rows",
       measured.solutions, measured.wrong, profile.mistakes,

@@ -1,12 +1,11 @@
 #include "score/prefilter.h"
 
-#include <spdlog/spdlog.h>
-
 #include <algorithm>
 #include <cmath>
 #include <numeric>
 
 #include "reflect/base/error.h"
+#include "reflect/base/log.h"
 #include "score/row_scorer.h"
 
 namespace reflect {
@@ -128,8 +127,7 @@ ScoreConfig prefilter_settings(const ScoreConfig& config) {
 
 std::optional<Prefilter> run_prefilter(const ScoreConfig& config, const Portion& portion,
                                        Journal& journal) {
-  if (journal.batches() > 0)
-    spdlog::info("resuming the prefilter after {} batches", journal.batches());
+  if (journal.batches() > 0) log_info("resuming the prefilter after {} batches", journal.batches());
   const RowScorer scorer(prefilter_settings(config));
   const BatchScoring scoring{
       .label = "prefilter",
@@ -150,7 +148,7 @@ std::optional<Prefilter> run_prefilter(const ScoreConfig& config, const Portion&
   Prefilter prefilter(config.prefilter, std::move(scores), scorer.identity());
   const std::size_t unhelped = prefilter.meta().at("max_ifd_or_more");
   if (2 * unhelped > rows)
-    spdlog::warn(
+    log_warn(
         "{} of {} rows have an IFD of {:g} or more by the small model and do not go on; does it "
         "know the template {}?",
         unhelped, rows, config.prefilter.max_ifd,

@@ -1,11 +1,10 @@
 #include "reflect/score/score_rows.h"
 
-#include <spdlog/spdlog.h>
-
 #include <cstdio>
 #include <filesystem>
 
 #include "reflect/base/config.h"
+#include "reflect/base/log.h"
 #include "reflect/base/outputs.h"
 #include "reflect/base/signals.h"
 #include "reflect/data/bad_rows.h"
@@ -87,8 +86,7 @@ ScoreConfig settings_of(ScoreConfig config, const Shard& shard) {
 }
 
 ExitCode stopped() {
-  spdlog::warn("ended by signal {}; the same command goes on behind what is scored",
-               signal_received());
+  log_warn("ended by signal {}; the same command goes on behind what is scored", signal_received());
   return ExitCode::kIncomplete;
 }
 
@@ -116,7 +114,7 @@ void write_rejected(const ScoreConfig& config, const std::vector<BadRow>& bad_ro
     std::filesystem::remove(path);
     return;
   }
-  spdlog::warn("{}", summary_of(bad_rows, config.input));
+  log_warn("{}", summary_of(bad_rows, config.input));
   AtomicWriter writer(path);
   for (const BadRow& bad : bad_rows)
     write_json_line(writer, {{"line", bad.line}, {"reason", bad.reason}});
@@ -148,7 +146,7 @@ void print_summary(const SelectionOutcome& outcome, const Json& meta, const std:
   std::fputs(page.c_str(), stdout);
   std::fflush(stdout);
   if (summary.mostly_unhelped())
-    spdlog::warn(
+    log_warn(
         "more than half of the IFDs are above 1: prompts do not help this model; does it know the "
         "template {}?",
         text("template"));
@@ -212,7 +210,7 @@ void finish(const ScoreConfig& config, const ScoredRows& rows, const ScorerProvi
 
 // Selects among the scores that an earlier run left in `output`.
 void select_again(const ScoreConfig& config, const Json& meta) {
-  spdlog::info("{} holds the scores already; selecting among them", config.output);
+  log_info("{} holds the scores already; selecting among them", config.output);
   std::optional<RowScorer> scorer;
   const auto load = [&]() -> const RowScorer& { return scorer ? *scorer : scorer.emplace(config); };
   finish(config, rows_in(config.output), load, meta, "scores of an earlier run");
@@ -235,7 +233,7 @@ ExitCode score_rows(const ScoreConfig& given) {
   }
   const Portion portion = portion_of(config, shard);
   Journal journal(config.output + ".journal");
-  if (journal.batches() > 0) spdlog::info("resuming after {} batches", journal.batches());
+  if (journal.batches() > 0) log_info("resuming after {} batches", journal.batches());
   std::optional<Journal> small_journal;
   std::optional<Prefilter> prefilter;
   if (!config.prefilter.model.empty()) {

@@ -7,7 +7,7 @@
 namespace reflect {
 namespace {
 
-constexpr int kMaxDepth = 100;
+constexpr int kMaxParenDepth = 100;
 constexpr int kMaxUnitWords = 3;
 
 constexpr std::array<Operator, 10> kOperators = {{{"+", '+'},
@@ -154,7 +154,7 @@ class ExpressionReader {
   }
 
   std::optional<Expression> read_factor() {
-    if (++depth_ > kMaxDepth) return std::nullopt;
+    if (++depth_ > kMaxParenDepth) return std::nullopt;
     const std::size_t before = at_;
     auto factor = read_signed();
     if (!factor) at_ = before;

@@ -13,7 +13,7 @@ namespace reflect {
 namespace {
 
 constexpr std::size_t kMaxLength = 4000;  // of what is read; longer texts are only compared
-constexpr int kMaxDepth = 16;
+constexpr int kMaxProofDepth = 16;
 
 // A value, or parts within brackets.
 struct MathObject {
@@ -205,7 +205,7 @@ std::optional<MathObject> read_named(std::string_view text, int depth) {
 std::optional<MathObject> read_object(std::string_view text, int depth) {
   using Kind = MathObject::Kind;
   text = trimmed(text);
-  if (text.empty() || depth > kMaxDepth) return std::nullopt;
+  if (text.empty() || depth > kMaxProofDepth) return std::nullopt;
   if (text.starts_with("\\begin{")) return read_matrix(text, depth);
   if (const auto parts = Splitter(text, false).by_unions(); parts.size() > 1) {
     return read_parts(parts, Kind::kUnion, depth);

@@ -10,7 +10,7 @@
 namespace reflect {
 namespace {
 
-constexpr int kMaxDepth = 64;
+constexpr int kMaxReadDepth = 64;
 constexpr std::size_t kMaxLetters = 3;  // of a product of variables; a longer run is a word
 
 constexpr std::array<std::string_view, 44> kUnits = {
@@ -66,7 +66,7 @@ class MathReader {
   }
 
   Value sum() {
-    if (++depth_ > kMaxDepth) return std::nullopt;
+    if (++depth_ > kMaxReadDepth) return std::nullopt;
     Value result = signed_product();
     while (result) {
       int sign = 0;
@@ -89,7 +89,7 @@ class MathReader {
   }
 
   Value signed_product() {
-    if (++depth_ > kMaxDepth) return std::nullopt;
+    if (++depth_ > kMaxReadDepth) return std::nullopt;
     Value result;
     if (take("-")) {
       result = signed_product();
@@ -176,7 +176,7 @@ class MathReader {
   }
 
   Value atom() {
-    if (++depth_ > kMaxDepth) return std::nullopt;
+    if (++depth_ > kMaxReadDepth) return std::nullopt;
     skip_space();
     Value value;
     const char c = peek();

@@ -21,11 +21,11 @@
 namespace reflect {
 namespace {
 
-constexpr std::string_view kOp = "sandbox";
+constexpr std::string_view kSandboxOp = "sandbox";
 using Clock = std::chrono::steady_clock;
 
 [[noreturn]] void refuse(std::string_view step, int error) {
-  fail(kOp,
+  fail(kSandboxOp,
        "this system does not permit the sandbox for unit tests ({}: {}); it needs user namespaces "
        "and seccomp, which containers often forbid. Nothing was run",
        step, std::strerror(error));
@@ -66,7 +66,7 @@ struct Pipe {
 void write_whole(int file, std::string_view bytes) {
   while (!bytes.empty()) {
     const ssize_t written = ::write(file, bytes.data(), bytes.size());
-    if (written < 0) fail(kOp, "cannot hand over the program: {}", std::strerror(errno));
+    if (written < 0) fail(kSandboxOp, "cannot hand over the program: {}", std::strerror(errno));
     bytes.remove_prefix(static_cast<std::size_t>(written));
   }
 }
@@ -147,7 +147,7 @@ SandboxResult::End read_output(int file, Clock::time_point deadline, std::size_t
 void check(const SandboxLimits& limits) {
   if (!(limits.seconds > 0) || limits.seconds > 86400 || limits.memory_mib < 16 ||
       limits.processes < 1 || limits.disk_mib < 1 || limits.files < 16 || limits.output_bytes < 1) {
-    fail_usage(kOp, "limits: {} s, {} MiB, {} processes, {} MiB of disk, {} files, {} bytes",
+    fail_usage(kSandboxOp, "limits: {} s, {} MiB, {} processes, {} MiB of disk, {} files, {} bytes",
                limits.seconds, limits.memory_mib, limits.processes, limits.disk_mib, limits.files,
                limits.output_bytes);
   }

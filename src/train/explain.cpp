@@ -1,6 +1,6 @@
 #include "explain.h"
 
-#include <spdlog/fmt/fmt.h>
+#include <fmt/format.h>
 
 #include <algorithm>
 

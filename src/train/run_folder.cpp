@@ -1,13 +1,12 @@
 #include "run_folder.h"
 
-#include <spdlog/spdlog.h>
-
 #include <algorithm>
 #include <filesystem>
 
 #include "reflect/base/config.h"
 #include "reflect/base/file.h"
 #include "reflect/base/hash.h"
+#include "reflect/base/log.h"
 
 namespace reflect {
 
@@ -89,7 +88,7 @@ bool RunFolder::holds_finished_run() const {
   if (!earlier["finished"].get<bool>()) return false;
   require_same_run(earlier["run"], record_["run"], config_.output);
   if (fs::is_directory(product_folder())) return true;
-  spdlog::warn("{} is missing and is made again", product_folder());
+  log_warn("{} is missing and is made again", product_folder());
   return false;
 }
 
@@ -124,7 +123,7 @@ void RunFolder::finish(const TunedModel& model, const TrainState& state, at::Sca
   record_["finished"] = true;
   record_["state"] = json_of(state);
   write_record();
-  spdlog::info("wrote {}", folder);
+  log_info("wrote {}", folder);
 }
 
 void RunFolder::write_record() const {

@@ -1,7 +1,5 @@
 #include "reflect/train/train.h"
 
-#include <spdlog/spdlog.h>
-
 #include <algorithm>
 #include <iostream>
 
@@ -11,6 +9,7 @@
 #include "rank_log.h"
 #include "reflect/base/config.h"
 #include "reflect/base/hash.h"
+#include "reflect/base/log.h"
 #include "reflect/dist/gpu.h"
 #include "reflect/dist/process_group.h"
 #include "reflect/train/trainer.h"
@@ -129,7 +128,7 @@ ProcessGroup meet(const TrainConfig& config, const LaunchEnvironment& place, con
                   const Json& identity) {
   const std::int64_t packs = config.gradient_accumulation_steps;
   if (place.rank == 0 && packs % place.world_size != 0)
-    spdlog::warn(
+    log_warn(
         "{} processes share {} packs a step, so some are idle for a part of it; let "
         "gradient_accumulation_steps be a multiple of their number",
         place.world_size, packs);
@@ -207,8 +206,8 @@ TrainingData read_heldout(const TrainConfig& config, const TrainingData& trained
                                  .heldout = true},
                                 chat, tokenizer);
   if (const std::int64_t shared = count_shared(data.examples, trained.examples); shared > 0)
-    spdlog::warn("{} of {} held-out rows are trained on, too; their loss says nothing of new rows",
-                 shared, data.examples.size());
+    log_warn("{} of {} held-out rows are trained on, too; their loss says nothing of new rows",
+             shared, data.examples.size());
   return data;
 }
 
@@ -259,26 +258,26 @@ std::string dropped_text(const TrainingData& data) {
 
 void report(const TrainingData& data, const TrainingData& heldout, const PackPlan& plan,
             const RunLength& length) {
-  spdlog::info("{} rows, {} trained on{}; loss preset {}", data.rows, data.examples.size(),
-               dropped_text(data), data.preset);
+  log_info("{} rows, {} trained on{}; loss preset {}", data.rows, data.examples.size(),
+           dropped_text(data), data.preset);
   if (heldout.rows > 0)
-    spdlog::info("{} rows held out, {} measured{}", heldout.rows, heldout.examples.size(),
-                 dropped_text(heldout));
+    log_info("{} rows held out, {} measured{}", heldout.rows, heldout.examples.size(),
+             dropped_text(heldout));
   const auto& quotas = plan.order().quotas();
   for (std::size_t file = 0; file < quotas.size() && quotas.size() > 1; ++file)
-    spdlog::info("mix: {} rows an epoch of file {} of --train", quotas[file], file + 1);
+    log_info("mix: {} rows an epoch of file {} of --train", quotas[file], file + 1);
   if (data.reflective_rows > 0)
-    spdlog::info("{} reflective rows, {} without an error span", data.reflective_rows,
-                 data.reflective_without_error);
+    log_info("{} reflective rows, {} without an error span", data.reflective_rows,
+             data.reflective_without_error);
   if (data.system_prompts.size() > 1)
-    spdlog::warn("the rows have {} different system prompts", data.system_prompts.size());
+    log_warn("the rows have {} different system prompts", data.system_prompts.size());
   if (data.other_system_prompt > 0)
-    spdlog::warn("{} rows have another system prompt than the one that their recipe wrote",
-                 data.other_system_prompt);
-  spdlog::info("{} steps, {} tokens in {} packs, {:.1f} % filled", length.steps, length.tokens,
-               length.packs,
-               100.0 * static_cast<double>(length.tokens) /
-                   static_cast<double>(length.packs * plan.options().capacity));
+    log_warn("{} rows have another system prompt than the one that their recipe wrote",
+             data.other_system_prompt);
+  log_info("{} steps, {} tokens in {} packs, {:.1f} % filled", length.steps, length.tokens,
+           length.packs,
+           100.0 * static_cast<double>(length.tokens) /
+               static_cast<double>(length.packs * plan.options().capacity));
 }
 
 ExitCode train_as(const LaunchEnvironment& place, const TrainConfig& config) {
@@ -288,7 +287,7 @@ ExitCode train_as(const LaunchEnvironment& place, const TrainConfig& config) {
   const ChatTemplate chat = ChatTemplate::choose(config.chat_template, config.model);
   const TrainingData data = read_data(config, chat, *tokenizer);
   if (place.rank == 0)
-    for (const std::string& rows : data.malformed) spdlog::warn("{}", rows);
+    for (const std::string& rows : data.malformed) log_warn("{}", rows);
   const PackPlan plan = plan_of(config, data, PlanOf::kTrained);
   if (config.explain > 0) {
     if (place.rank == 0)
@@ -301,7 +300,7 @@ ExitCode train_as(const LaunchEnvironment& place, const TrainConfig& config) {
   ProcessGroup group = meet(config, place, runtime, identity);
   RunFolder folder(settled, {data, heldout}, identity, group);
   if (folder.finished()) {
-    spdlog::info("{} is finished already", config.output);
+    log_info("{} is finished already", config.output);
     return ExitCode::kDone;
   }
   keep_rank_log(config.output, place);
@@ -316,11 +315,11 @@ ExitCode train_as(const LaunchEnvironment& place, const TrainConfig& config) {
     const PackPlan packs = plan_of(config, heldout, PlanOf::kHeldout);
     trainer.set_heldout({std::move(heldout.examples), packs.epoch(0)});
   }
-  if (trainer.resume()) spdlog::info("resumed at step {}", trainer.state().step);
+  if (trainer.resume()) log_info("resumed at step {}", trainer.state().step);
   folder.begin(model);
   if (const int signal = trainer.run(); signal != 0) {
-    spdlog::info("signal {}: saved at step {}; the same command goes on from there", signal,
-                 trainer.state().step);
+    log_info("signal {}: saved at step {}; the same command goes on from there", signal,
+             trainer.state().step);
     return ExitCode::kIncomplete;
   }
   folder.finish(model, trainer.state(), saved_dtype(config, runtime));
@@ -334,7 +333,7 @@ ExitCode train(const TrainConfig& config) {
   try {
     return train_as(launch_environment(), config);
   } catch (const std::exception& error) {
-    spdlog::debug("ended by: {}", error.what());  // for the file of a rank
+    log_debug("ended by: {}", error.what());  // for the file of a rank
     throw;
   }
 }

@@ -3,13 +3,13 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/empty.h>
-#include <spdlog/spdlog.h>
 #include <sys/resource.h>
 
 #include <chrono>
 #include <cmath>
 
 #include "reflect/base/error.h"
+#include "reflect/base/log.h"
 #include "reflect/base/random.h"
 #include "reflect/base/signals.h"
 #include "reflect/model/safetensors.h"
@@ -96,8 +96,8 @@ int Trainer::run_steps(std::int64_t count) {
     if (heldout_due()) measure_heldout();
     log(std::move(line));
     note_skipped(report, packs);
-    spdlog::debug("step {}: loss {:.6f}, {} tokens, {:.3f} s", state_.step, report.loss.mean(),
-                  report.tokens, seconds);
+    log_debug("step {}: loss {:.6f}, {} tokens, {:.3f} s", state_.step, report.loss.mean(),
+              report.tokens, seconds);
     background_.check();
     // The signal above the wish to save, so that one number tells all ranks of both.
     const std::int64_t wish = group_.max(2 * std::int64_t{signal_received()} + wants_save());
@@ -263,8 +263,7 @@ void Trainer::measure_heldout() {
   for (const auto& [type, loss] : spans.items())
     by_span += fmt::format("{}{} {:.4f}", by_span.empty() ? "" : ", ", type, loss.get<double>());
   progress_->clear();
-  spdlog::info("held out at step {}: loss {:.4f} ({})", state_.step, heldout_sums_->mean(),
-               by_span);
+  log_info("held out at step {}: loss {:.4f} ({})", state_.step, heldout_sums_->mean(), by_span);
 }
 
 void Trainer::save() {
@@ -302,7 +301,7 @@ void Trainer::begin_save() {
 void Trainer::report_saves() const {
   if (background_.saves() == 0) return;
   const double seconds = std::chrono::duration<double>(Clock::now() - started_).count();
-  spdlog::info(
+  log_info(
       "{} checkpoints: training waited {:.3f} s for them, {:.2f} % of its time, and their "
       "thread took {:.3f} s of CPU time",
       background_.saves(), save_blocked_, 100 * save_blocked_ / seconds, background_.cpu_seconds());

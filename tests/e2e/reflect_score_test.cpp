@@ -1,5 +1,5 @@
 // reflect-score as a user runs it, on the golden model.
-#include <spdlog/fmt/fmt.h>
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <catch2/catch.hpp>

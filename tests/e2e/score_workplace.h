@@ -1,7 +1,7 @@
 // Rows with reflections, and runs of reflect-score on them with the golden model.
 #pragma once
 
-#include <spdlog/fmt/fmt.h>
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <chrono>
