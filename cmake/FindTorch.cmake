@@ -32,6 +32,8 @@ if(Torch_FOUND AND NOT TARGET Torch::cpu)
   target_compile_options(Torch::cpu INTERFACE
     "SHELL:-idirafter ${TORCH_INCLUDE_DIR}"
     "SHELL:-idirafter ${TORCH_INCLUDE_DIR}/torch/csrc/api/include")
+  # Without it ATen/TensorOperators.h includes every operator that there is.
+  target_compile_definitions(Torch::cpu INTERFACE AT_PER_OPERATOR_HEADERS)
   # at::parallel_for is serial where a source is compiled without OpenMP. Linked is the wheel's own
   # runtime: two of them in one process would fight for the cores.
   target_compile_options(Torch::cpu INTERFACE -fopenmp)
