@@ -187,7 +187,7 @@ void set_fields(const CommandLine& line, std::vector<Field>& fields) {
     const auto field = std::ranges::find(fields, path, &Field::path);
     const bool is_text = std::holds_alternative<std::string*>(field->value);
     if (is_text && text.empty() && text_of(*field).empty()) {
-      fail_usage(kOp, "--{} has an empty value; give one, or leave the flag out", path);
+      fail_usage(kFlagsOp, "--{} has an empty value; give one, or leave the flag out", path);
     }
     set_from_text(*field, text, "--" + path);
   }

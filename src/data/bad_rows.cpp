@@ -29,7 +29,7 @@ std::string_view cut(std::string_view text, std::size_t bytes) {
   return text.substr(0, valid_prefix(text.substr(0, bytes)));
 }
 
-bool is_digit(char c) {
+bool is_figure(char c) {
   return std::isdigit(static_cast<unsigned char>(c)) != 0;
 }
 
@@ -40,9 +40,9 @@ std::string kind_of(const BadRow& row) {
   what = what.substr(0, std::min(what.find(": "), what.find("; ")));
   std::string kind;
   for (std::size_t i = 0; i < what.size(); ++i) {
-    if (!is_digit(what[i]))
+    if (!is_figure(what[i]))
       kind += what[i];
-    else if (i == 0 || !is_digit(what[i - 1]))
+    else if (i == 0 || !is_figure(what[i - 1]))
       kind += 'N';
   }
   return std::string(cut(kind, kShownBytes));

@@ -11,7 +11,7 @@
 namespace reflect {
 namespace {
 
-constexpr std::uint32_t kNone = ~std::uint32_t{0};
+constexpr std::uint32_t kNoEntry = ~std::uint32_t{0};
 
 // Whether sets of these sizes can be that similar at all.
 bool sizes_allow(std::size_t a, std::size_t b, double threshold) {
@@ -25,7 +25,7 @@ class BandTable {
       : shift_(32 - std::clamp<int>(std::bit_width(texts), 1, 31)),
         heads_(std::size_t{1} << (32 - shift_)),
         texts_(texts),
-        head_(bands * heads_, kNone),
+        head_(bands * heads_, kNoEntry),
         next_(bands * texts) {}
 
   std::uint32_t first(std::size_t band, std::uint32_t key) const {
@@ -81,7 +81,7 @@ MinHash::MinHash(std::uint64_t seed) {
 
 Signature MinHash::signature(const ShingleSet& set) const {
   Signature least;
-  least.fill(kNone);
+  least.fill(kNoEntry);
   for (const std::uint32_t element : set)
     for (std::size_t i = 0; i < kMinHashes; ++i)
       least[i] = std::min(least[i], element * multiply_[i] + add_[i]);
@@ -156,7 +156,7 @@ std::optional<NearDuplicateFilter::Match> NearDuplicateFilter::find(const Text& 
   if (!table_ || text.set.empty()) return std::nullopt;
   for (std::size_t band = 0; band < bands_.bands; ++band) {
     const std::uint32_t key = text.keys[band];
-    for (std::uint32_t other = table_->first(band, key); other != kNone;
+    for (std::uint32_t other = table_->first(band, key); other != kNoEntry;
          other = table_->after(band, other)) {
       if (keys_[other * bands_.bands + band] != key) continue;
       if (!sizes_allow(text.set.size(), sets_[other].size(), config_.lowest_threshold)) continue;
@@ -200,12 +200,12 @@ std::vector<std::optional<NearDuplicates::Match>> NearDuplicates::find(
     const std::vector<std::size_t>& among, double threshold) const {
   std::vector<std::optional<Match>> matches(among.size());
   BandTable table(bands_.bands, among.size());
-  std::vector<std::uint32_t> seen(among.size(), kNone);  // the last text that looked at each
+  std::vector<std::uint32_t> seen(among.size(), kNoEntry);  // the last text that looked at each
   const auto match_of = [&](std::size_t at) -> std::optional<Match> {
     const ShingleSet& set = sets_[among[at]];
     const std::uint32_t* keys = &keys_[among[at] * bands_.bands];
     for (std::size_t band = 0; band < bands_.bands; ++band) {
-      for (std::uint32_t other = table.first(band, keys[band]); other != kNone;
+      for (std::uint32_t other = table.first(band, keys[band]); other != kNoEntry;
            other = table.after(band, other)) {
         const std::size_t text = among[other];
         if (seen[other] == at || keys_[text * bands_.bands + band] != keys[band]) continue;

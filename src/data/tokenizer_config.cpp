@@ -12,42 +12,42 @@ namespace reflect {
 namespace {
 
 namespace fs = std::filesystem;
-using Json = nlohmann::json;
 
-Json read_json_if_there(const std::string& path) {
-  return fs::exists(path) ? read_json(path) : Json::object();
+nlohmann::json read_json_if_there(const std::string& path) {
+  return fs::exists(path) ? read_json(path) : nlohmann::json::object();
 }
 
 // "</s>" or {"content": "</s>", ...}.
-void set_token(std::optional<std::string>& token, const Json& json, const char* key,
+void set_token(std::optional<std::string>& token, const nlohmann::json& json, const char* key,
                const std::string& where) {
   if (token || !json.contains(key) || json[key].is_null()) return;
-  const Json& value = json[key];
+  const nlohmann::json& value = json[key];
   token = value.is_object() ? json_field<std::string>(value, "content", where)
                             : json_value<std::string>(value, key, where);
 }
 
-void set_flag(std::optional<bool>& flag, const Json& json, const char* key,
+void set_flag(std::optional<bool>& flag, const nlohmann::json& json, const char* key,
               const std::string& where) {
   if (json.contains(key) && !json[key].is_null()) flag = json_value<bool>(json[key], key, where);
 }
 
 // 2 or [2, 7]: the first.
-void set_id(std::optional<std::int32_t>& id, const Json& json, const char* key,
+void set_id(std::optional<std::int32_t>& id, const nlohmann::json& json, const char* key,
             const std::string& where) {
   if (!json.contains(key) || json[key].is_null()) return;
-  const Json& value = json[key];
+  const nlohmann::json& value = json[key];
   if (value.is_array() && value.empty()) return;
   id = checked_token_id(value.is_array() ? value[0] : value, key, where);
 }
 
-void set_added_tokens(TokenizerConfig& config, const Json& json, const std::string& where) {
+void set_added_tokens(TokenizerConfig& config, const nlohmann::json& json,
+                      const std::string& where) {
   if (!json.contains("added_tokens_decoder")) return;
   for (const auto& [key, entry] : json["added_tokens_decoder"].items()) {
     std::int64_t id = -1;
     std::from_chars(key.data(), key.data() + key.size(), id);
     config.added_tokens.push_back(
-        added_token_of(entry, checked_token_id(Json(id), key, where), where));
+        added_token_of(entry, checked_token_id(nlohmann::json(id), key, where), where));
   }
 }
 
@@ -55,15 +55,15 @@ void set_added_tokens(TokenizerConfig& config, const Json& json, const std::stri
 
 nlohmann::json read_json(const std::string& path) {
   try {
-    Json json = Json::parse(read_file(path));
+    nlohmann::json json = nlohmann::json::parse(read_file(path));
     if (json.is_object()) return json;
-  } catch (const Json::parse_error& error) {
+  } catch (const nlohmann::json::parse_error& error) {
     fail("tokenizer", "{} is not valid JSON at byte {}; fetch the file again", path, error.byte);
   }
   fail("tokenizer", "{} is not a JSON object; fetch the file again", path);
 }
 
-std::int32_t checked_token_id(const Json& json, const std::string& token,
+std::int32_t checked_token_id(const nlohmann::json& json, const std::string& token,
                               const std::string& where) {
   if (!json.is_number_integer() || json < 0 || json > kHighestTokenId) {
     fail("tokenizer", "{}: the id of '{}' is {}, not an integer in [0, {}]; fetch the file again",
@@ -72,7 +72,7 @@ std::int32_t checked_token_id(const Json& json, const std::string& token,
   return json.get<std::int32_t>();
 }
 
-AddedToken added_token_of(const Json& json, std::int32_t id, const std::string& where) {
+AddedToken added_token_of(const nlohmann::json& json, std::int32_t id, const std::string& where) {
   AddedToken token;
   token.id = id;
   token.text = json_field<std::string>(json, "content", where);
@@ -91,7 +91,7 @@ TokenizerConfig read_tokenizer_config(const std::string& folder) {
   bool says_eos = false;
   for (const char* name : {"tokenizer_config.json", "special_tokens_map.json"}) {
     const std::string path = path_of(name);
-    const Json json = read_json_if_there(path);
+    const nlohmann::json json = read_json_if_there(path);
     says_bos = says_bos || json.contains("bos_token");
     says_eos = says_eos || json.contains("eos_token");
     set_token(config.bos_token, json, "bos_token", path);
@@ -102,7 +102,7 @@ TokenizerConfig read_tokenizer_config(const std::string& folder) {
     set_added_tokens(config, json, path);
   }
   const std::string path = path_of("config.json");
-  const Json json = read_json_if_there(path);
+  const nlohmann::json json = read_json_if_there(path);
   if (!says_bos) set_id(config.bos_id, json, "bos_token_id", path);
   if (!says_eos) set_id(config.eos_id, json, "eos_token_id", path);
   return config;

@@ -21,7 +21,8 @@ ChatModel load_chat_model(const std::string& folder, const std::string& template
                           const Runtime& runtime, const BaseConfig& base) {
   ChatTemplate chat = ChatTemplate::choose(template_name, folder);
   auto tokenizer = load_tokenizer(folder);
-  auto llama = load_llama(folder, runtime, base);
+  const Placement replicated;
+  auto llama = load_llama(folder, runtime, base, replicated);
   auto end_ids = end_ids_of(llama->config(), *tokenizer, chat);
   return {std::move(llama), std::move(tokenizer), std::move(chat), std::move(end_ids)};
 }

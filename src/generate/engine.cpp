@@ -43,10 +43,10 @@ std::int64_t prompt_tokens(const GenerateRequest& request) {
 }
 
 // The state of one call of Engine::generate, on requests that fit into the window.
-class Decoding {
+class BatchDecoding {
  public:
-  Decoding(const Llama& model, const Tokenizer& tokenizer, const Adapter* adapter,
-           const EngineConfig& config, const std::vector<const GenerateRequest*>& requests)
+  BatchDecoding(const Llama& model, const Tokenizer& tokenizer, const Adapter* adapter,
+                const EngineConfig& config, const std::vector<const GenerateRequest*>& requests)
       : model_(model),
         tokenizer_(tokenizer),
         adapter_(adapter),
@@ -222,7 +222,7 @@ std::vector<Completion> Engine::generate(
     }
   }
   if (fitting.empty()) return completions;
-  Decoding decoding(model_, tokenizer_, adapter_, config_, fitting);
+  BatchDecoding decoding(model_, tokenizer_, adapter_, config_, fitting);
   while (auto finished = decoding.step()) {
     for (auto& [request, completion] : *finished) finish(indices[request], std::move(completion));
     if (const int signal = signal_received()) {

@@ -10,8 +10,8 @@ Schedule::Schedule(std::vector<std::int64_t> prompt_tokens, std::int64_t slots,
       taken_(slots, false),
       max_prefill_tokens_(max_prefill_tokens) {}
 
-std::vector<Placement> Schedule::admit() {
-  std::vector<Placement> admitted;
+std::vector<SlotChoice> Schedule::admit() {
+  std::vector<SlotChoice> admitted;
   std::int64_t tokens = 0;
   for (std::size_t slot = 0; slot < taken_.size() && next_ < prompt_tokens_.size(); ++slot) {
     if (taken_[slot]) continue;

@@ -8,7 +8,7 @@
 
 namespace reflect {
 
-struct Placement {
+struct SlotChoice {
   std::size_t request;
   std::int64_t slot;
 };
@@ -22,7 +22,7 @@ class Schedule {
 
   // The next requests to prefill together, with the slots that they take (lowest first); empty when
   // no slot is free or no request is left.
-  std::vector<Placement> admit();
+  std::vector<SlotChoice> admit();
   // The row in `slot` is done; its slot is free again.
   void release(std::int64_t slot);
 

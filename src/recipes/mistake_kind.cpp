@@ -16,7 +16,7 @@ namespace {
 constexpr std::string_view kPartOfProblem = "a part of the problem";
 
 // The text without what stands around numbers in prose: currency, thousands separators.
-std::string bare(std::string_view text) {
+std::string stripped(std::string_view text) {
   std::string kept;
   for (const char c : text) {
     if (c != '$' && c != ',') kept += c;
@@ -25,7 +25,7 @@ std::string bare(std::string_view text) {
 }
 
 std::optional<double> number_in(std::string_view text) {
-  const std::string number = bare(text);
+  const std::string number = stripped(text);
   char* end = nullptr;
   const double value = std::strtod(number.c_str(), &end);
   if (end == number.c_str() || !std::isfinite(value)) return std::nullopt;
@@ -159,8 +159,8 @@ void measure_lineage(const Json& errors, MeasuredProfile& measured) {
 ErrorKind kind_of_equation(std::string_view left, std::string_view expected,
                            std::string_view written) {
   if (expected == kPartOfProblem) return ErrorKind::kCopiedWrong;
-  const std::optional<Program> program = program_of_expression(bare(left));
-  if (const auto copied = program_of_expression(bare(written))) {
+  const std::optional<Program> program = program_of_expression(stripped(left));
+  if (const auto copied = program_of_expression(stripped(written))) {
     return program && explained_by_copy(*program, *copied) ? ErrorKind::kCopiedWrong
                                                            : ErrorKind::kWrongResult;
   }

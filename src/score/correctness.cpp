@@ -6,7 +6,7 @@ namespace reflect {
 
 namespace {
 
-std::optional<bool> verdict_in(const Json& object) {
+std::optional<bool> recorded_verdict(const Json& object) {
   if (!object.is_object()) return std::nullopt;
   for (const char* name : {"correct", "verdict"}) {
     const auto found = object.find(name);
@@ -19,8 +19,8 @@ std::optional<bool> verdict_in(const Json& object) {
 }
 
 std::optional<bool> recorded(const Record& record) {
-  if (const auto verdict = verdict_in(record.other)) return verdict;
-  return verdict_in(record.lineage);
+  if (const auto verdict = recorded_verdict(record.other)) return verdict;
+  return recorded_verdict(record.lineage);
 }
 
 std::optional<bool> checked(const Record& record) {

@@ -1,10 +1,9 @@
 #include "score/select_rows.h"
 
-#include <spdlog/spdlog.h>
-
 #include <algorithm>
 #include <filesystem>
 
+#include "reflect/base/log.h"
 #include "score/embeddings.h"
 #include "score/random_control.h"
 #include "score/report.h"
@@ -114,13 +113,13 @@ void warn_of_idle_gates(const SelectionConfig& selection, const Candidates& cand
   };
   if ((selection.correct == "recorded" || selection.correct == "checker") &&
       none([](const Candidate& c) { return c.correct.has_value(); }))
-    spdlog::warn("--selection.correct {} drops nothing: no row has {}", selection.correct,
-                 selection.correct == "recorded"
-                     ? "a verdict (\"correct\" or \"verdict\")"
-                     : "a gold answer and a final answer to compare with it");
+    log_warn("--selection.correct {} drops nothing: no row has {}", selection.correct,
+             selection.correct == "recorded"
+                 ? "a verdict (\"correct\" or \"verdict\")"
+                 : "a gold answer and a final answer to compare with it");
   if (selection.min_gain > kNoGainGate &&
       none([](const Candidate& c) { return c.gain.has_value(); }))
-    spdlog::warn(
+    log_warn(
         "--selection.min-gain {:g} drops nothing: no row has a span gain; it needs rows with spans "
         "of a reflection and its correction, and --span-gain true",
         selection.min_gain);

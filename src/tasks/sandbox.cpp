@@ -32,13 +32,13 @@ using Clock = std::chrono::steady_clock;
 }
 
 // A file descriptor that is closed at the end.
-class Descriptor {
+class FileDescriptor {
  public:
-  Descriptor() = default;
-  explicit Descriptor(int number) : number_(number) {}
-  ~Descriptor() { close(); }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
+  FileDescriptor() = default;
+  explicit FileDescriptor(int number) : number_(number) {}
+  ~FileDescriptor() { close(); }
+  FileDescriptor(const FileDescriptor&) = delete;
+  FileDescriptor& operator=(const FileDescriptor&) = delete;
   int get() const { return number_; }
   void reset(int number) {
     close();
@@ -54,7 +54,7 @@ class Descriptor {
 };
 
 struct Pipe {
-  Descriptor out, in;
+  FileDescriptor out, in;
   Pipe() {
     std::array<int, 2> ends{};
     if (::pipe2(ends.data(), O_CLOEXEC) != 0) refuse("pipe", errno);
@@ -74,7 +74,7 @@ void write_whole(int file, std::string_view bytes) {
 // Returns 0 or an errno.
 int write_map(pid_t child, const char* name, const std::string& text) {
   const std::string path = fmt::format("/proc/{}/{}", child, name);
-  const Descriptor file(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
+  const FileDescriptor file(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
   if (file.get() < 0) return errno;
   const ssize_t written = ::write(file.get(), text.data(), text.size());
   return written == static_cast<ssize_t>(text.size()) ? 0 : errno;
@@ -157,12 +157,12 @@ void check(const SandboxLimits& limits) {
 
 SandboxResult run_python(std::string_view source, const SandboxLimits& limits) {
   check(limits);
-  const Descriptor program(::memfd_create("program", MFD_CLOEXEC));
+  const FileDescriptor program(::memfd_create("program", MFD_CLOEXEC));
   if (program.get() < 0) refuse("memfd", errno);
   write_whole(program.get(), source);
   // A second description of the file, for reading only.
   const std::string path = fmt::format("/proc/self/fd/{}", program.get());
-  const Descriptor readable(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  const FileDescriptor readable(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (readable.get() < 0) refuse("open the program", errno);
   Pipe go, output, failure;
   const std::string tmpfs =

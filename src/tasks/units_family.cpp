@@ -32,9 +32,9 @@ constexpr std::array<std::span<const Unit>, 5> kScales = {kTime, kLength, kMass,
 constexpr double kUpwardShare = 0.3;
 
 // Builds the chain of steps: each works on the result of the one before.
-class Chain {
+class UnitChain {
  public:
-  Chain(Program& program, std::int64_t start, std::size_t numbers)
+  UnitChain(Program& program, std::int64_t start, std::size_t numbers)
       : program_(program), numbers_(numbers), value_(start) {
     add_given(start);
   }
@@ -87,7 +87,7 @@ void make_downward(Random& random, std::span<const Unit> units, std::size_t conv
 
   const std::int64_t start = random.between(2, 9);
   std::vector<std::string> parts = {std::to_string(start) + " " + units[top].plural};
-  Chain chain(program, start, 1 + conversions + additions);
+  UnitChain chain(program, start, 1 + conversions + additions);
   for (std::size_t level = top + 1; level <= top + conversions; ++level) {
     const std::string unit = units[level].plural;
     chain.step(Operation::kMultiply, units[level - 1].holds, "In " + unit + ": ", unit);
@@ -108,7 +108,7 @@ void make_upward(Random& random, std::span<const Unit> units, std::size_t conver
   const std::size_t bottom = conversions + random.below(units.size() - conversions);
   std::int64_t start = random.between(2, 30);
   for (std::size_t i = 1; i <= conversions; ++i) start *= units[bottom - i].holds;
-  Chain chain(program, start, 1 + conversions);
+  UnitChain chain(program, start, 1 + conversions);
   for (std::size_t i = 1; i <= conversions; ++i) {
     const Unit& unit = units[bottom - i];
     chain.step(Operation::kDivide, unit.holds, std::string("In ") + unit.plural + ": ",

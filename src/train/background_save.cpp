@@ -1,9 +1,9 @@
 #include "reflect/train/background_save.h"
 
-#include <spdlog/spdlog.h>
-
 #include <ctime>
 #include <utility>
+
+#include "reflect/base/log.h"
 
 namespace reflect {
 namespace {
@@ -22,7 +22,7 @@ BackgroundSave::~BackgroundSave() {
   try {
     throw_error();
   } catch (const std::exception& error) {
-    spdlog::error("{}", error.what());
+    log_error("{}", error.what());
   }
 }
 

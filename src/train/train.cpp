@@ -30,7 +30,7 @@ bool is_decay(double share) {
 }
 
 // The numbers of --mix.
-std::vector<double> shares_of(const TrainConfig& config) {
+std::vector<double> mix_shares(const TrainConfig& config) {
   std::vector<double> shares;
   for (const std::string& text : config.mix) {
     double share = 0;
@@ -43,7 +43,7 @@ std::vector<double> shares_of(const TrainConfig& config) {
 }
 
 void check_order(const TrainConfig& config) {
-  const std::vector<double> shares = shares_of(config);
+  const std::vector<double> shares = mix_shares(config);
   const bool draws = !shares.empty() || !config.weight_by.empty();
   if (!shares.empty() && shares.size() != config.train.size())
     fail_usage("train", "--mix has {} shares for {} files of --train; give one each", shares.size(),
@@ -162,7 +162,7 @@ PackPlan plan_of(const TrainConfig& config, const TrainingData& data, PlanOf use
                  .window = config.packing.window,
                  .rows_per_item = rows_per_item,
                  .shuffle = trained && config.order != "input",
-                 .mix = trained ? shares_of(config) : std::vector<double>(),
+                 .mix = trained ? mix_shares(config) : std::vector<double>(),
                  .seed = static_cast<std::uint64_t>(config.runtime.seed)},
                 data.traits);
   if (capacity < plan.longest())

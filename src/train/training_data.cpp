@@ -79,7 +79,7 @@ void require_errors_to_mask(const TrainingData& data) {
          data.reflective_without_error, data.reflective_rows, 100 * share);
 }
 
-std::string_view reason_of(ExampleStatus status) {
+std::string_view drop_reason(ExampleStatus status) {
   return status == ExampleStatus::kTooLong ? "too_long" : "nothing_trained";
 }
 
@@ -162,7 +162,7 @@ TrainingData load_training_data(const TrainingDataOptions& options, const ChatTe
     const auto number = [&](std::string_view path) { return number_of(records[i], path); };
     const std::string reason =
         statuses[i] != ExampleStatus::kOk
-            ? std::string(reason_of(statuses[i]))
+            ? std::string(drop_reason(statuses[i]))
             : traits.add(file_of[i], static_cast<std::int64_t>(examples[i].size()), number,
                          data.traits);
     if (!reason.empty()) {

@@ -5,9 +5,9 @@
 namespace reflect {
 namespace {
 
-std::vector<std::size_t> requests_of(const std::vector<Placement>& placements) {
+std::vector<std::size_t> requests_of(const std::vector<SlotChoice>& placements) {
   std::vector<std::size_t> requests;
-  for (const Placement& placement : placements) requests.push_back(placement.request);
+  for (const SlotChoice& placement : placements) requests.push_back(placement.request);
   return requests;
 }
 
