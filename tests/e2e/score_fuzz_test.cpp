@@ -139,6 +139,17 @@ TEST_CASE("random rows give a status each and never a number that is not finite"
     lines += line.find_first_not_of(" \t\r") != line.npos;
     input += line + "\n";
   }
+  // A group with its original: policies that compare with it refuse rows without any.
+  for (const char* variant : {"original", "rewritten"}) {
+    input += Json{{"id", variant},
+                  {"group", "g"},
+                  {"variant", variant},
+                  {"prompt", "Add 1 and 2."},
+                  {"response", "3"}}
+                 .dump() +
+             "\n";
+    ++lines;
+  }
   const std::vector<std::vector<std::string>> runs = {
       {"--selection.near-duplicates", "0.8"},
       {"--parity", "reference", "--dtype", "bf16"},
