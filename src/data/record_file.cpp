@@ -80,6 +80,19 @@ Json parse_json_line(std::string_view line, const std::string& where) {
   return row;
 }
 
+const Json* value_at(const Json& row, std::string_view path) {
+  const Json* value = &row;
+  while (true) {
+    if (!value->is_object()) return nullptr;
+    const std::size_t dot = path.find('.');
+    const auto found = value->find(std::string(path.substr(0, dot)));
+    if (found == value->end()) return nullptr;
+    value = &*found;
+    if (dot == path.npos) return value;
+    path.remove_prefix(dot + 1);
+  }
+}
+
 std::optional<Record> RecordReader::next() {
   while (const auto line = lines_.next()) {
     if (line->find_first_not_of(" \t\r") == line->npos) continue;

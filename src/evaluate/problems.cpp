@@ -14,14 +14,8 @@ constexpr const char* kNoGroup = "-";
 
 // The value at a dotted path of the row, as text.
 std::string text_at(const Json& row, std::string_view dotted) {
-  const Json* value = &row;
-  while (!dotted.empty()) {
-    const std::size_t dot = dotted.find('.');
-    const std::string name(dotted.substr(0, dot));
-    if (!value->is_object() || !value->contains(name)) return kNoGroup;
-    value = &value->at(name);
-    dotted = dot == std::string_view::npos ? "" : dotted.substr(dot + 1);
-  }
+  const Json* value = value_at(row, dotted);
+  if (value == nullptr) return kNoGroup;
   return value->is_string() ? value->get<std::string>() : value->dump();
 }
 

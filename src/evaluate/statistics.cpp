@@ -3,20 +3,13 @@
 #include <algorithm>
 #include <cmath>
 
+#include "reflect/base/quantile.h"
 #include "reflect/base/random.h"
 
 namespace reflect {
 namespace {
 
 constexpr double kNormalQuantile = 1.959963984540054;  // of 0.975
-
-// The q-quantile of sorted values, linear between neighbours.
-double sorted_quantile(const std::vector<double>& sorted, double q) {
-  const double place = q * static_cast<double>(sorted.size() - 1);
-  const auto below = static_cast<std::size_t>(place);
-  const std::size_t above = std::min(below + 1, sorted.size() - 1);
-  return std::lerp(sorted[below], sorted[above], place - static_cast<double>(below));
-}
 
 }  // namespace
 
@@ -57,7 +50,7 @@ Interval bootstrap_mean_interval(std::span<const double> values, std::int64_t re
     means[r] = sum / static_cast<double>(values.size());
   }
   std::sort(means.begin(), means.end());
-  return {sorted_quantile(means, 0.025), sorted_quantile(means, 0.975)};
+  return {quantile(means, 0.025), quantile(means, 0.975)};
 }
 
 double mean_of(std::span<const double> values) {

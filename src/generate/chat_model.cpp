@@ -21,8 +21,7 @@ ChatModel load_chat_model(const std::string& folder, const std::string& template
                           const Runtime& runtime, const BaseConfig& base) {
   ChatTemplate chat = ChatTemplate::choose(template_name, folder);
   auto tokenizer = load_tokenizer(folder);
-  const Placement replicated;
-  auto llama = load_llama(folder, runtime, base, replicated);
+  auto llama = load_llama(folder, runtime, base);
   auto end_ids = end_ids_of(llama->config(), *tokenizer, chat);
   return {std::move(llama), std::move(tokenizer), std::move(chat), std::move(end_ids)};
 }

@@ -89,4 +89,10 @@ std::unique_ptr<Llama> load_llama(const std::string& folder, const Runtime& runt
   return std::make_unique<Llama>(std::move(config), std::move(weights), runtime);
 }
 
+std::unique_ptr<Llama> load_llama(const std::string& folder, const Runtime& runtime,
+                                  const BaseConfig& base) {
+  const Placement replicated;
+  return load_llama(folder, runtime, base, replicated);
+}
+
 }  // namespace reflect

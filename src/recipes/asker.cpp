@@ -54,8 +54,8 @@ struct Asker::Desk {
   std::deque<Question> waiting;
   std::map<std::uint64_t, UnderWay> under_way;   // by ticket
   std::map<std::string, std::uint64_t> tickets;  // by key
-  std::map<std::uint64_t, std::vector<AnsweredQuestion>>
-      ready;  // by ticket: in the order of asking
+  // By ticket: in the order of asking.
+  std::map<std::uint64_t, std::vector<AnsweredQuestion>> ready;
 };
 
 Asker::Asker(const TeacherTable& teachers, const RuntimeConfig& runtime, RunStore& store,

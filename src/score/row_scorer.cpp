@@ -108,8 +108,7 @@ RowScorer::RowScorer(const ScoreConfig& config)
       runtime_(start_runtime(config.runtime)),
       tokenizer_(load_tokenizer(config.model)) {
   if (!reference()) chat_ = ChatTemplate::choose(config.chat_template, config.model);
-  const Placement replicated;
-  model_ = load_llama(config.model, runtime_, config.base, replicated);
+  model_ = load_llama(config.model, runtime_, config.base);
   if (!config.adapter.empty()) adapter_ = read_adapter(config.adapter, model_->config());
   scorer_.emplace(*model_, scorer_config(config), adapter_ ? &*adapter_ : nullptr);
   identity_ = make_identity();

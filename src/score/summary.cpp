@@ -5,20 +5,13 @@
 #include <numeric>
 
 #include "reflect/base/error.h"
+#include "reflect/base/quantile.h"
 
 namespace reflect {
 
 namespace {
 
 constexpr const char* kRatios[] = {"ifd_ppl", "ifd_loss", "rifd_ppl", "rifd_loss"};
-
-// By linear interpolation between the ranks; `sorted` is not empty.
-double quantile(const std::vector<double>& sorted, double q) {
-  const double rank = q * static_cast<double>(sorted.size() - 1);
-  const auto low = static_cast<std::size_t>(rank);
-  const std::size_t high = std::min(low + 1, sorted.size() - 1);
-  return sorted[low] + (rank - static_cast<double>(low)) * (sorted[high] - sorted[low]);
-}
 
 // Mean with its 95 % interval by the normal approximation; the mean alone for one value.
 struct MeanInterval {

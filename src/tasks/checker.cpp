@@ -9,13 +9,11 @@
 #include "reflect/tasks/code_checker.h"
 #include "reflect/tasks/math_checker.h"
 #include "reflect/tasks/rational.h"
+#include "tasks/characters.h"
 
 namespace reflect {
 namespace {
 
-bool is_ascii_letter(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
 char upper(char c) {
   return c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c;
 }
@@ -136,11 +134,10 @@ std::optional<Rational> scaled_by_units(std::string_view text, Rational value) {
   text = trimmed(text);
   for (int words = 0; !text.empty(); ++words) {
     std::size_t end = 0;
-    while (end < text.size() &&
-           (is_ascii_letter(text[end]) || text[end] == '/' || text[end] == '-'))
+    while (end < text.size() && (is_letter(text[end]) || text[end] == '/' || text[end] == '-'))
       ++end;
     const std::string_view word = text.substr(0, end);
-    if (word.empty() || !is_ascii_letter(word.back()) || words == 3) return std::nullopt;
+    if (word.empty() || !is_letter(word.back()) || words == 3) return std::nullopt;
     if (std::find(sentence.begin(), sentence.end(), word) != sentence.end()) return std::nullopt;
     for (const auto& [name, power] : powers) {
       if (word == name) value = value * power_of_ten(power);
@@ -184,7 +181,7 @@ char choice_of(std::string_view text) {
   text = unwrapped(text);
   const bool in_brackets = text.starts_with('(') || text.starts_with('[');
   if (in_brackets) text.remove_prefix(1);
-  if (text.empty() || !is_ascii_letter(text[0])) return 0;
+  if (text.empty() || !is_letter(text[0])) return 0;
   const char letter = upper(text[0]);
   text.remove_prefix(1);
   if (text.empty()) return in_brackets ? 0 : letter;
@@ -197,7 +194,7 @@ char choice_of(std::string_view text) {
   for (std::size_t i = 0; i + 2 < text.size(); ++i) {
     const bool bracketed =
         (text[i] == '(' && text[i + 2] == ')') || (text[i] == '[' && text[i + 2] == ']');
-    if (bracketed && is_ascii_letter(text[i + 1])) return 0;
+    if (bracketed && is_letter(text[i + 1])) return 0;
   }
   return letter;
 }

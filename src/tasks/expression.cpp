@@ -271,16 +271,6 @@ class ExpressionReader {
 
 }  // namespace
 
-bool is_letter(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
-bool is_digit(char c) {
-  return c >= '0' && c <= '9';
-}
-bool is_space(char c) {
-  return c == ' ' || c == '\t';
-}
-
 const Operator* operator_at(std::string_view text, std::size_t at) {
   for (const Operator& op : kOperators) {
     if (text.substr(std::min(at, text.size())).starts_with(op.text)) return &op;

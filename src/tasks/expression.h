@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "reflect/tasks/rational.h"
+#include "tasks/characters.h"
 
 namespace reflect {
 
@@ -32,10 +33,6 @@ struct Expression {
 // and the next operator, '=' or ')' are read over.
 std::optional<Expression> read_expression(std::string_view text, std::size_t begin,
                                           const Variables& variables);
-
-bool is_letter(char c);
-bool is_digit(char c);
-bool is_space(char c);  // within a line
 
 struct Operator {
   std::string_view text;  // "*", "×", "–", ...

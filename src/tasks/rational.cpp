@@ -4,6 +4,8 @@
 #include <cstddef>
 #include <utility>
 
+#include "tasks/characters.h"
+
 namespace reflect {
 namespace {
 
@@ -21,13 +23,9 @@ Int128 common_divisor(Int128 a, Int128 b) {
   return a;
 }
 
-bool is_decimal(char c) {
-  return c >= '0' && c <= '9';
-}
-
 std::size_t digits_at(std::string_view text, std::size_t begin) {
   std::size_t end = begin;
-  while (end < text.size() && is_decimal(text[end])) ++end;
+  while (end < text.size() && is_digit(text[end])) ++end;
   return end - begin;
 }
 
@@ -141,7 +139,7 @@ std::optional<WrittenNumber> read_number(std::string_view text) {
   const std::size_t last = decimals > 0 ? end + 1 + kept : end;
   Rational value(0);
   for (const char c : text.substr(0, last)) {
-    if (is_decimal(c)) value = value * Rational(10) + Rational(c - '0');
+    if (is_digit(c)) value = value * Rational(10) + Rational(c - '0');
   }
   value = value / power_of_ten(static_cast<int>(kept));
   return WrittenNumber{value, decimals > 0 ? end + 1 + decimals : end, static_cast<int>(kept)};

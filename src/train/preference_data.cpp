@@ -71,10 +71,6 @@ Pair pair_of(const Json& row, const std::string& where) {
   return pair;
 }
 
-std::string_view reason_of(ExampleStatus status) {
-  return status == ExampleStatus::kTooLong ? "too_long" : "nothing_trained";
-}
-
 // Appends both examples, or counts why not.
 void add_pair(Pair pair, const TrainingDataOptions& options, const ChatTemplate& chat,
               const Tokenizer& tokenizer, TrainingData& data) {
@@ -88,7 +84,7 @@ void add_pair(Pair pair, const TrainingDataOptions& options, const ChatTemplate&
   Example rejected = example_of(pair.rejected, chat, tokenizer, shape, rejected_status);
   const auto bad = chosen_status != ExampleStatus::kOk ? chosen_status : rejected_status;
   if (bad != ExampleStatus::kOk) {
-    ++data.dropped[std::string(reason_of(bad))];
+    ++data.dropped[drop_reason(bad)];
     return;
   }
   const auto number = [&](std::string_view path) { return number_at(pair.row, path); };

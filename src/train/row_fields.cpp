@@ -5,17 +5,8 @@ namespace reflect {
 std::optional<double> number_at(const Json& row, std::string_view path) {
   if (path == "ifd" || path == "rifd")
     return number_at(row, path == "ifd" ? "scores.ifd_ppl" : "scores.rifd_ppl");
-  const Json* value = &row;
-  while (true) {
-    if (!value->is_object()) return std::nullopt;
-    const std::size_t dot = path.find('.');
-    const auto found = value->find(std::string(path.substr(0, dot)));
-    if (found == value->end()) return std::nullopt;
-    value = &*found;
-    if (dot == path.npos) break;
-    path.remove_prefix(dot + 1);
-  }
-  if (!value->is_number()) return std::nullopt;
+  const Json* value = value_at(row, path);
+  if (value == nullptr || !value->is_number()) return std::nullopt;
   return value->get<double>();
 }
 

@@ -205,10 +205,18 @@ TrainingData read_heldout(const TrainConfig& config, const TrainingData& trained
                                  .max_seq_length = max_seq_length_of(config),
                                  .heldout = true},
                                 chat, tokenizer);
-  if (const std::int64_t shared = count_shared(data.examples, trained.examples); shared > 0)
-    log_warn("{} of {} held-out rows are trained on, too; their loss says nothing of new rows",
-             shared, data.examples.size());
   return data;
+}
+
+void warn_of_malformed(const TrainingData& data) {
+  for (const std::string& rows : data.malformed) log_warn("{}", rows);
+}
+
+void warn_of_heldout(const TrainingData& heldout, const TrainingData& trained) {
+  warn_of_malformed(heldout);
+  if (const std::int64_t shared = count_shared(heldout.examples, trained.examples); shared > 0)
+    log_warn("{} of {} held-out rows are trained on, too; their loss says nothing of new rows",
+             shared, heldout.examples.size());
 }
 
 TunedModelOptions model_options(const TrainConfig& config, const ProcessGroup& group) {
@@ -286,8 +294,7 @@ ExitCode train_as(const LaunchEnvironment& place, const TrainConfig& config) {
   const auto tokenizer = load_tokenizer(config.model);
   const ChatTemplate chat = ChatTemplate::choose(config.chat_template, config.model);
   const TrainingData data = read_data(config, chat, *tokenizer);
-  if (place.rank == 0)
-    for (const std::string& rows : data.malformed) log_warn("{}", rows);
+  if (place.rank == 0) warn_of_malformed(data);
   const PackPlan plan = plan_of(config, data, PlanOf::kTrained);
   if (config.explain > 0) {
     if (place.rank == 0)
@@ -295,6 +302,7 @@ ExitCode train_as(const LaunchEnvironment& place, const TrainConfig& config) {
     return ExitCode::kDone;
   }
   TrainingData heldout = read_heldout(config, data, chat, *tokenizer);
+  if (place.rank == 0) warn_of_heldout(heldout, data);
   const TrainConfig settled = resolved(config, data, runtime);
   const Json identity = identity_of(settled, data, heldout);
   ProcessGroup group = meet(config, place, runtime, identity);

@@ -276,26 +276,33 @@ void Trainer::begin_save() {
   if (group_.rank() != 0) return;
   const auto start = Clock::now();
   background_.wait();
-  std::vector<at::Tensor> now = optimizer_.buffers();
-  now.insert(now.begin(), model_.parameters().values());
-  for (std::size_t i = saved_.size(); i < now.size(); ++i)
-    saved_.push_back(at::empty(now[i].sizes(), now[i].options().device(at::kCPU)));
-  {
-    const at::NoGradGuard no_grad;
-    for (std::size_t i = 0; i < now.size(); ++i) saved_[i].copy_(now[i]);
-  }
+  std::vector<at::Tensor> tensors = optimizer_.buffers();
+  tensors.insert(tensors.begin(), model_.parameters().values());
+  if (config_.save_behind) tensors = copied(tensors);
   Json state = {{"state", json_of(state_)}, {"run", config_.identity}};
   if (heldout_sums_) state["heldout_loss"] = heldout_sums_->mean();
-  background_.start([this, step = state_.step, state = std::move(state)] {
-    checkpoints_.save(step, state, [&](const std::string& folder) {
-      model_.write_values(folder, at::kFloat, saved_[0]);
-      write_safetensors(folder + "/optimizer.safetensors",
-                        optimizer_.state_of({saved_[1], saved_[2], saved_[3]}));
-    });
-  });
+  background_.start(
+      [this, step = state_.step, state = std::move(state), tensors = std::move(tensors)] {
+        checkpoints_.save(step, state, [&](const std::string& folder) {
+          model_.write_values(folder, at::kFloat, tensors[0]);
+          write_safetensors(folder + "/optimizer.safetensors",
+                            optimizer_.state_of({tensors[1], tensors[2], tensors[3]}));
+        });
+      });
   if (!config_.save_behind) background_.wait();
   last_save_ = Clock::now();
   save_blocked_ += std::chrono::duration<double>(last_save_ - start).count();
+}
+
+// Into host memory, the same each time.
+std::vector<at::Tensor> Trainer::copied(const std::vector<at::Tensor>& tensors) {
+  const at::NoGradGuard no_grad;
+  for (std::size_t i = 0; i < tensors.size(); ++i) {
+    if (i == saved_.size())
+      saved_.push_back(at::empty(tensors[i].sizes(), tensors[i].options().device(at::kCPU)));
+    saved_[i].copy_(tensors[i]);
+  }
+  return saved_;
 }
 
 void Trainer::report_saves() const {

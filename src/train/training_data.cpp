@@ -79,10 +79,6 @@ void require_errors_to_mask(const TrainingData& data) {
          data.reflective_without_error, data.reflective_rows, 100 * share);
 }
 
-std::string_view drop_reason(ExampleStatus status) {
-  return status == ExampleStatus::kTooLong ? "too_long" : "nothing_trained";
-}
-
 // Of all records, on all cores.
 std::vector<Example> tokenized(const std::vector<Record>& records, const ExampleOptions& options,
                                const ChatTemplate& chat, const Tokenizer& tokenizer,
@@ -139,6 +135,10 @@ void require_examples(const TrainingData& data) {
        data.malformed.empty() ? "" : "; " + data.malformed.front());
 }
 
+std::string drop_reason(ExampleStatus status) {
+  return status == ExampleStatus::kTooLong ? "too_long" : "nothing_trained";
+}
+
 void add_malformed(const std::vector<BadRow>& rows, const std::string& file, TrainingData& data) {
   if (rows.empty()) return;
   data.dropped["malformed"] += static_cast<std::int64_t>(rows.size());
@@ -162,7 +162,7 @@ TrainingData load_training_data(const TrainingDataOptions& options, const ChatTe
     const auto number = [&](std::string_view path) { return number_of(records[i], path); };
     const std::string reason =
         statuses[i] != ExampleStatus::kOk
-            ? std::string(drop_reason(statuses[i]))
+            ? drop_reason(statuses[i])
             : traits.add(file_of[i], static_cast<std::int64_t>(examples[i].size()), number,
                          data.traits);
     if (!reason.empty()) {

@@ -72,6 +72,9 @@ struct BadRow {
 // deeper than 200 and for integers that 64 bits do not hold (they would change when written back).
 Json parse_json_line(std::string_view line, const std::string& where);
 
+// The value at a dotted path ("scores.ifd_ppl") of a JSON object; nullptr where there is none.
+const Json* value_at(const Json& row, std::string_view path);
+
 // Reads records one by one; blank lines are skipped. A malformed row becomes a BadRow and reading
 // goes on; a file that cannot be opened or is truncated inside a compressed stream is an Error.
 class RecordReader {

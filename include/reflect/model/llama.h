@@ -70,6 +70,9 @@ class Llama {
 
 // Config, weights and decoder of a checkpoint folder.
 std::unique_ptr<Llama> load_llama(const std::string& folder, const Runtime& runtime,
-                                  const BaseConfig& base = {}, const Placement& placement = {});
+                                  const BaseConfig& base, const Placement& placement);
+// The same with all of the base in this process.
+std::unique_ptr<Llama> load_llama(const std::string& folder, const Runtime& runtime,
+                                  const BaseConfig& base = {});
 
 }  // namespace reflect

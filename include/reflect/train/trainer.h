@@ -115,6 +115,7 @@ class Trainer {
   void measure_heldout();
   bool wants_save();
   void begin_save();
+  std::vector<at::Tensor> copied(const std::vector<at::Tensor>& tensors);
   void report_saves() const;
   nlohmann::ordered_json line_of(const StepReport& report, double seconds) const;
   void log(nlohmann::ordered_json line);
@@ -126,7 +127,7 @@ class Trainer {
   ProcessGroup group_;
   AdamW optimizer_;
   CheckpointStore checkpoints_;
-  std::vector<at::Tensor> saved_;  // copies in host memory: values, then the optimizer's buffers
+  std::vector<at::Tensor> saved_;  // copies of what is being saved
   TrainState state_;
   std::optional<HeldoutSet> heldout_;
   std::optional<LossSums> heldout_sums_;  // of the step just made

@@ -69,6 +69,9 @@ TrainingData load_training_data(const TrainingDataOptions& options, const ChatTe
 // Throws Error with the reasons where no row is left.
 void require_examples(const TrainingData& data);
 
+// Why a row whose example has this status (not kOk) is left out.
+std::string drop_reason(ExampleStatus status);
+
 // Counts and describes the malformed rows of a file.
 void add_malformed(const std::vector<BadRow>& rows, const std::string& file, TrainingData& data);
 
