@@ -27,8 +27,9 @@ endif()
 find_program(CCACHE ccache)
 if(CCACHE)
   # The sloppiness is what ccache asks for before it caches sources with a precompiled header.
+  # With relative paths the preset cuda finds what release has compiled.
   set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env CCACHE_SLOPPINESS=pch_defines,time_macros
-                                  ${CCACHE})
+                                  CCACHE_BASEDIR=${PROJECT_SOURCE_DIR} CCACHE_NOHASHDIR=1 ${CCACHE})
 endif()
 find_program(MOLD mold)
 if(MOLD)

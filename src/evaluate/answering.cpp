@@ -87,7 +87,8 @@ class Answering {
   void generate(const ArmConfig& arm, const std::vector<Task>& tasks) {
     const ChatModel& model = model_of(arm.model);
     std::optional<Adapter> adapter;
-    if (!arm.adapter.empty()) adapter = read_adapter(arm.adapter, model.llama->config());
+    if (!arm.adapter.empty())
+      adapter = read_adapter(arm.adapter, model.llama->config(), model.llama->runtime().device);
     std::vector<GenerateRequest> requests;
     for (const Task& task : tasks) requests.push_back(request_of_task(model, arm, task));
     const auto total = static_cast<std::int64_t>(problems_.size()) * config_.samples;

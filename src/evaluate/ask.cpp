@@ -16,7 +16,8 @@ Completion complete(const EvaluateConfig& config, const ArmConfig& arm) {
   const Runtime runtime = start_runtime(config.runtime);
   const ChatModel model = load_chat_model(arm.model, config.template_name, runtime, config.base);
   std::optional<Adapter> adapter;
-  if (!arm.adapter.empty()) adapter = read_adapter(arm.adapter, model.llama->config());
+  if (!arm.adapter.empty())
+    adapter = read_adapter(arm.adapter, model.llama->config(), model.llama->runtime().device);
   const Engine engine(*model.llama, *model.tokenizer, config.engine, adapter ? &*adapter : nullptr);
   const GenerateRequest request =
       request_of(model, arm, messages_of({{"user", config.ask}}, arm, config), config);

@@ -60,7 +60,8 @@ at::Tensor read_factor(const SafetensorsFile& file, const std::string& name,
 
 }  // namespace
 
-Adapter read_adapter(const std::string& folder, const LlamaConfig& model) {
+Adapter read_adapter(const std::string& folder, const LlamaConfig& model,
+                     const at::Device& device) {
   const std::string tensor_path = (fs::path(folder) / kTensorFile).string();
   Adapter adapter{read_lora_config((fs::path(folder) / kConfigFile).string()),
                   std::vector<BlockAdapter>(model.num_hidden_layers),
@@ -86,6 +87,7 @@ Adapter read_adapter(const std::string& folder, const LlamaConfig& model) {
   if (used != file.names().size())
     fail("adapter", "{}: {} tensors, of which only {} belong to this model and its target_modules",
          tensor_path, file.names().size(), used);
+  adapter.move_to(device);
   return adapter;
 }
 

@@ -1,11 +1,15 @@
 #include "attention.h"
 
 #include <ATen/TensorOperators.h>
+#include <ATen/ops/_flash_attention_forward.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/empty_like.h>
+#include <ATen/ops/from_blob.h>
 #include <ATen/ops/scaled_dot_product_attention.h>
 
+#include <algorithm>
+#include <tuple>
 #include <vector>
 
 #include "block_attention.h"
@@ -58,11 +62,39 @@ std::vector<at::Tensor> with_inherited(const std::vector<at::Tensor>& parts,
   return whole;
 }
 
+// libtorch's packed kernel for GPUs (FlashAttention-2, Dao 2023, arXiv 2307.08691).
+bool can_use_flash_attention(const at::Tensor& q, const PackedRows& rows,
+                             const AttentionShape& shape) {
+  return q.is_cuda() && q.scalar_type() == at::kBFloat16 && rows.parent.empty() &&
+         shape.head_dim % 8 == 0 && shape.head_dim <= 256;
+}
+
+at::Tensor flash_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                           const PackedRows& rows, const AttentionShape& shape) {
+  std::vector<std::int32_t> offsets(rows.offsets.begin(), rows.offsets.end());
+  const at::Tensor on_device =
+      at::from_blob(offsets.data(), {static_cast<std::int64_t>(offsets.size())}, at::kInt)
+          .to(q.device(), /*non_blocking=*/true);
+  std::int64_t longest = 0;
+  for (std::int64_t r = 0; r < rows.rows(); ++r) longest = std::max(longest, rows.length(r));
+  std::optional<std::int64_t> keys_before;
+  if (shape.window) keys_before = *shape.window - 1;
+  const auto heads = [&](const at::Tensor& x, std::int64_t count) {
+    return x.view({x.size(0), count, shape.head_dim});
+  };
+  const at::Tensor out = std::get<0>(at::_flash_attention_forward(
+      heads(q, shape.heads), heads(k, shape.kv_heads), heads(v, shape.kv_heads), on_device,
+      on_device, longest, longest, /*dropout_p=*/0.0, /*is_causal=*/true,
+      /*return_debug_mask=*/false, /*scale=*/std::nullopt, keys_before, /*window_size_right=*/0));
+  return out.reshape({q.size(0), -1});
+}
+
 }  // namespace
 
 at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
                      const PackedRows& rows, const AttentionShape& shape) {
   if (can_use_block_attention(q, shape)) return block_attention(q, k, v, rows, shape);
+  if (can_use_flash_attention(q, rows, shape)) return flash_attention(q, k, v, rows, shape);
   if (rows.rows() == 1) return attend_row(q, k, v, shape);
   std::vector<std::int64_t> lengths;
   for (std::int64_t r = 0; r < rows.rows(); ++r) lengths.push_back(rows.length(r));

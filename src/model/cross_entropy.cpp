@@ -1,11 +1,10 @@
 #include "reflect/model/cross_entropy.h"
 
-#include <ATen/TensorOperators.h>
 #include <ATen/ops/empty.h>
-#include <ATen/ops/logsumexp.h>
 
 #include <cmath>
 
+#include "gpu_kernels.h"
 #include "kernel.h"
 #include "lanes.h"
 
@@ -53,31 +52,18 @@ at::Tensor nll_on_cpu(const at::Tensor& logits, const at::Tensor& targets, const
   return nll;
 }
 
-at::Tensor log_sums(const at::Tensor& wide) {
-  return at::logsumexp(wide, 1, /*keepdim=*/true);
-}
-
 }  // namespace
 
 at::Tensor target_nll(const at::Tensor& logits, const at::Tensor& targets) {
-  if (logits.is_cpu()) return nll_on_cpu(logits.contiguous(), targets.contiguous(), nullptr);
-  const at::Tensor wide = logits.to(at::kFloat);
-  return (log_sums(wide) - wide.gather(1, targets.unsqueeze(1))).squeeze(1);
+  const at::Tensor rows = logits.contiguous(), each = targets.contiguous();
+  return logits.is_cpu() ? nll_on_cpu(rows, each, nullptr) : gpu::nll(rows, each, std::nullopt);
 }
 
 at::Tensor target_nll_and_gradient_(at::Tensor& logits, const at::Tensor& targets,
                                     const at::Tensor& weights) {
-  if (logits.is_cpu()) {
-    const at::Tensor each = weights.contiguous();
-    return nll_on_cpu(logits, targets.contiguous(), each.const_data_ptr<float>());
-  }
-  at::Tensor wide = logits.to(at::kFloat);
-  const at::Tensor target = targets.unsqueeze(1), log_sum = log_sums(wide);
-  at::Tensor nll = (log_sum - wide.gather(1, target)).squeeze(1);
-  const at::Tensor weight = weights.unsqueeze(1);
-  wide = wide.sub(log_sum).exp_().mul_(weight).scatter_add_(1, target, weight.neg());
-  logits.copy_(wide);
-  return nll;
+  const at::Tensor each = targets.contiguous(), weight = weights.contiguous();
+  if (!logits.is_cpu()) return gpu::nll(logits, each, weight);
+  return nll_on_cpu(logits, each, weight.const_data_ptr<float>());
 }
 
 }  // namespace reflect

@@ -3,11 +3,8 @@
 #include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
-#include <ATen/ops/rsqrt.h>
-#include <ATen/ops/silu.h>
 #include <ATen/ops/sum.h>
 #include <ATen/ops/zeros.h>
 #include <torch/csrc/autograd/custom_function.h>
@@ -16,6 +13,7 @@
 #include <cmath>
 #include <vector>
 
+#include "gpu_kernels.h"
 #include "kernel.h"
 #include "lanes.h"
 
@@ -62,6 +60,10 @@ struct Normed {
 };
 
 Normed normed_rows(const at::Tensor& x, const at::Tensor& weight, double eps) {
+  if (!x.is_cpu()) {
+    auto [y, rstd] = gpu::rms_norm(x, weight, eps);
+    return {std::move(y), std::move(rstd)};
+  }
   const std::int64_t rows = x.size(0), n = x.size(1);
   at::Tensor y = at::empty_like(x), rstd = at::empty({rows}, x.options().dtype(at::kFloat));
   by_type(x.scalar_type(), "rms_norm", [&]<class T>() {
@@ -73,6 +75,24 @@ Normed normed_rows(const at::Tensor& x, const at::Tensor& weight, double eps) {
                  [&](std::int64_t r) { rms_norm_row(xp + r * n, wp, yp + r * n, n, eps, rp[r]); });
   });
   return {std::move(y), std::move(rstd)};
+}
+
+at::Tensor normed_rows_backward(const at::Tensor& dy, const at::Tensor& x, const at::Tensor& weight,
+                                const at::Tensor& rstd) {
+  if (!x.is_cpu()) return gpu::rms_norm_backward(dy, x, weight, rstd);
+  const std::int64_t rows = x.size(0), n = x.size(1);
+  at::Tensor dx = at::empty_like(x);
+  by_type(x.scalar_type(), "rms_norm_backward", [&]<class T>() {
+    const T* dyp = dy.const_data_ptr<T>();
+    const T* xp = x.const_data_ptr<T>();
+    const T* wp = weight.const_data_ptr<T>();
+    T* dxp = dx.mutable_data_ptr<T>();
+    const float* rp = rstd.const_data_ptr<float>();
+    for_each_row(rows, n, [&](std::int64_t r) {
+      rms_norm_row_backward(dyp + r * n, xp + r * n, wp, dxp + r * n, n, rp[r]);
+    });
+  });
+  return dx;
 }
 
 struct RmsNorm : Function<RmsNorm> {
@@ -88,28 +108,17 @@ struct RmsNorm : Function<RmsNorm> {
     const auto saved = ctx->get_saved_variables();
     const at::Tensor &x = saved[0], &weight = saved[1], &rstd = saved[2];
     const at::Tensor dy = grads[0].contiguous();
-    const std::int64_t rows = x.size(0), n = x.size(1);
-    at::Tensor dx = at::empty_like(x);
-    by_type(x.scalar_type(), "rms_norm_backward", [&]<class T>() {
-      const T* dyp = dy.const_data_ptr<T>();
-      const T* xp = x.const_data_ptr<T>();
-      const T* wp = weight.const_data_ptr<T>();
-      T* dxp = dx.mutable_data_ptr<T>();
-      const float* rp = rstd.const_data_ptr<float>();
-      for_each_row(rows, n, [&](std::int64_t r) {
-        rms_norm_row_backward(dyp + r * n, xp + r * n, wp, dxp + r * n, n, rp[r]);
-      });
-    });
     at::Tensor dw;
     if (ctx->needs_input_grad(1)) {
       const at::Tensor normed = x.to(at::kFloat) * rstd.unsqueeze(1);
       dw = (dy.to(at::kFloat) * normed).sum(0).to(weight.scalar_type());
     }
-    return {dx, dw, at::Tensor()};
+    return {normed_rows_backward(dy, x, weight, rstd), dw, at::Tensor()};
   }
 };
 
 at::Tensor gated(const at::Tensor& gate, const at::Tensor& up) {
+  if (!gate.is_cpu()) return gpu::swiglu(gate, up);
   at::Tensor y = at::empty_like(gate);
   const std::int64_t rows = gate.size(0), n = gate.size(1);
   by_type(gate.scalar_type(), "swiglu", [&]<class T>() {
@@ -127,6 +136,31 @@ at::Tensor gated(const at::Tensor& gate, const at::Tensor& up) {
   return y;
 }
 
+// The gradients of gate and up.
+std::pair<at::Tensor, at::Tensor> gated_backward(const at::Tensor& dy, const at::Tensor& gate,
+                                                 const at::Tensor& up) {
+  if (!gate.is_cpu()) return gpu::swiglu_backward(dy, gate, up);
+  at::Tensor dgate = at::empty_like(gate), dup = at::empty_like(up);
+  const std::int64_t rows = gate.size(0), n = gate.size(1);
+  by_type(gate.scalar_type(), "swiglu_backward", [&]<class T>() {
+    const T* gp = gate.const_data_ptr<T>();
+    const T* up_p = up.const_data_ptr<T>();
+    const T* dyp = dy.const_data_ptr<T>();
+    T* dgp = dgate.mutable_data_ptr<T>();
+    T* dup_p = dup.mutable_data_ptr<T>();
+    for_each_row(rows, n, [&](std::int64_t r) {
+      lanes::for_each(n, [&](std::int64_t i, std::int64_t count) {
+        const std::int64_t at = r * n + i;
+        const lanes::Floats g = lanes::load(gp + at, count), u = lanes::load(up_p + at, count);
+        const lanes::Floats d = lanes::load(dyp + at, count), s = lanes::sigmoid(g);
+        lanes::store(dgp + at, d * u * s * (1.0f + g * (1.0f - s)), count);
+        lanes::store(dup_p + at, d * g * s, count);
+      });
+    });
+  });
+  return {std::move(dgate), std::move(dup)};
+}
+
 struct SwiGlu : Function<SwiGlu> {
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& gate, const at::Tensor& up) {
     ctx->save_for_backward({gate, up});
@@ -136,25 +170,7 @@ struct SwiGlu : Function<SwiGlu> {
   static Output backward(AutogradContext* ctx, const Output& grads) {
     const auto saved = ctx->get_saved_variables();
     const at::Tensor &gate = saved[0], &up = saved[1];
-    const at::Tensor dy = grads[0].contiguous();
-    at::Tensor dgate = at::empty_like(gate), dup = at::empty_like(up);
-    const std::int64_t rows = gate.size(0), n = gate.size(1);
-    by_type(gate.scalar_type(), "swiglu_backward", [&]<class T>() {
-      const T* gp = gate.const_data_ptr<T>();
-      const T* up_p = up.const_data_ptr<T>();
-      const T* dyp = dy.const_data_ptr<T>();
-      T* dgp = dgate.mutable_data_ptr<T>();
-      T* dup_p = dup.mutable_data_ptr<T>();
-      for_each_row(rows, n, [&](std::int64_t r) {
-        lanes::for_each(n, [&](std::int64_t i, std::int64_t count) {
-          const std::int64_t at = r * n + i;
-          const lanes::Floats g = lanes::load(gp + at, count), u = lanes::load(up_p + at, count);
-          const lanes::Floats d = lanes::load(dyp + at, count), s = lanes::sigmoid(g);
-          lanes::store(dgp + at, d * u * s * (1.0f + g * (1.0f - s)), count);
-          lanes::store(dup_p + at, d * g * s, count);
-        });
-      });
-    });
+    auto [dgate, dup] = gated_backward(grads[0].contiguous(), gate, up);
     return {dgate, dup};
   }
 };
@@ -164,6 +180,7 @@ struct SwiGlu : Function<SwiGlu> {
 at::Tensor rotate(const at::Tensor& x_in, const at::Tensor& cos, const at::Tensor& sin,
                   float direction) {
   const at::Tensor x = x_in.contiguous();
+  if (!x.is_cpu()) return gpu::rotate(x, cos, sin, direction);
   at::Tensor y = at::empty_like(x);
   const std::int64_t rows = x.size(0), width = x.size(1), half = cos.size(1);
   const float* cp = cos.const_data_ptr<float>();
@@ -203,28 +220,18 @@ struct ApplyRope : Function<ApplyRope> {
 }  // namespace
 
 at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps) {
-  if (x.is_cpu() && !at::GradMode::is_enabled()) return normed_rows(x.contiguous(), weight, eps).y;
-  if (x.is_cpu()) return RmsNorm::apply(x, weight, eps);
-  const at::Tensor wide = x.to(at::kFloat);
-  const at::Tensor normed = wide * at::rsqrt(wide.pow(2).mean(-1, true) + eps);
-  return normed.to(x.scalar_type()) * weight;
+  if (!at::GradMode::is_enabled()) return normed_rows(x.contiguous(), weight, eps).y;
+  return RmsNorm::apply(x, weight, eps);
 }
 
 at::Tensor swiglu(const at::Tensor& gate, const at::Tensor& up) {
-  if (gate.is_cpu() && !at::GradMode::is_enabled()) return gated(gate, up);
-  if (gate.is_cpu()) return SwiGlu::apply(gate, up);
-  return at::silu(gate) * up;
+  if (!at::GradMode::is_enabled()) return gated(gate, up);
+  return SwiGlu::apply(gate, up);
 }
 
 at::Tensor apply_rope(const at::Tensor& x, const Rotation& rotation) {
-  if (x.is_cpu() && !at::GradMode::is_enabled()) return rotate(x, rotation.cos, rotation.sin, 1.0f);
-  if (x.is_cpu()) return ApplyRope::apply(x, rotation.cos, rotation.sin);
-  const std::int64_t half = rotation.cos.size(1);
-  const auto halves = x.view({x.size(0), -1, 2, half}).unbind(2);
-  const at::Tensor c = rotation.cos.unsqueeze(1), s = rotation.sin.unsqueeze(1);
-  const at::Tensor turned =
-      at::cat({halves[0] * c - halves[1] * s, halves[1] * c + halves[0] * s}, -1);
-  return turned.to(x.scalar_type()).view(x.sizes());
+  if (!at::GradMode::is_enabled()) return rotate(x, rotation.cos, rotation.sin, 1.0f);
+  return ApplyRope::apply(x, rotation.cos, rotation.sin);
 }
 
 }  // namespace reflect

@@ -10,6 +10,7 @@
 #include <array>
 #include <cmath>
 
+#include "gpu_kernels.h"
 #include "reflect/base/error.h"
 
 namespace reflect::fp8 {
@@ -72,7 +73,7 @@ Quantized quantize(const at::Tensor& weights) {
 }
 
 void dequantize(const Quantized& q, at::Tensor out) {
-  if (!out.is_cpu()) return dequantize_by_operations(q, out);
+  if (!out.is_cpu()) return gpu::dequantize(q, out);
   const std::int64_t columns = q.codes.size(1);
   const Code* codes = q.codes.const_data_ptr<Code>();
   const float* scales = q.scale.const_data_ptr<float>();
@@ -85,10 +86,6 @@ void dequantize(const Quantized& q, at::Tensor out) {
         data[r * columns + i] = static_cast<scalar_t>(table[row[i].x] * scales[r]);
     });
   });
-}
-
-void dequantize_by_operations(const Quantized& q, at::Tensor out) {
-  out.copy_(q.codes.to(at::kFloat) * q.scale.unsqueeze(1));
 }
 
 }  // namespace reflect::fp8

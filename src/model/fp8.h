@@ -18,9 +18,7 @@ struct Quantized {
 // between any.
 Quantized quantize(const at::Tensor& weights);
 
-// Writes code * scale into `out` [rows, columns], contiguous fp32 or bf16, rounded once. On a CPU
-// by a loop, elsewhere by tensor operations; both give the same bits.
+// Writes code * scale into `out` [rows, columns], contiguous fp32 or bf16, rounded once.
 void dequantize(const Quantized& quantized, at::Tensor out);
-void dequantize_by_operations(const Quantized& quantized, at::Tensor out);
 
 }  // namespace reflect::fp8

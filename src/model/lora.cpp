@@ -86,6 +86,14 @@ void Adapter::take_magnitudes(WeightSource& base) {
   }
 }
 
+void Adapter::move_to(const at::Device& device) {
+  for (BlockAdapter& block : blocks)
+    for (std::optional<LoraPair>& pair : block.pairs)
+      if (pair)
+        for (at::Tensor* tensor : {&pair->a, &pair->b, &pair->magnitude})
+          if (tensor->defined()) *tensor = tensor->to(device);
+}
+
 std::vector<NamedTensor> Adapter::named() const {
   std::vector<NamedTensor> all;
   for (std::size_t layer = 0; layer < blocks.size(); ++layer)

@@ -4,13 +4,12 @@
 #include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/empty.h>
-#include <ATen/ops/from_blob.h>
-#include <ATen/ops/stack.h>
 
 #include <algorithm>
 #include <cmath>
 #include <numeric>
 
+#include "gpu_kernels.h"
 #include "reflect/base/error.h"
 
 namespace reflect::nf4 {
@@ -173,18 +172,6 @@ float block_scale(const Quantized& q, std::int64_t block) {
   return centred + q.absmax_mean;
 }
 
-// A table as a tensor on the device of `like`.
-template <std::size_t N>
-at::Tensor table_on(const std::array<float, N>& table, const at::Tensor& like) {
-  return at::from_blob(const_cast<float*>(table.data()), {static_cast<std::int64_t>(N)}, at::kFloat)
-      .to(like.device());
-}
-
-// Each of `values` for `repeat` neighbours, cut to `size`.
-at::Tensor spread(const at::Tensor& values, std::int64_t repeat, std::int64_t size) {
-  return values.unsqueeze(1).expand({values.numel(), repeat}).reshape({-1}).narrow(0, 0, size);
-}
-
 }  // namespace
 
 const std::array<float, 256>& absmax_values() {
@@ -215,7 +202,7 @@ Quantized quantize(const at::Tensor& weights, float absmax_mean) {
 }
 
 void dequantize(const Quantized& q, at::Tensor out) {
-  if (!out.is_cpu()) return dequantize_by_operations(q, out);
+  if (!out.is_cpu()) return gpu::dequantize(q, out);
   const auto* codes = q.codes.const_data_ptr<std::uint8_t>();
   AT_DISPATCH_FLOATING_TYPES_AND(at::kBFloat16, out.scalar_type(), "nf4", [&] {
     scalar_t* data = out.mutable_data_ptr<scalar_t>();
@@ -228,19 +215,6 @@ void dequantize(const Quantized& q, at::Tensor out) {
         data[first + i] = values[i % 2 == 0 ? block[i / 2] >> 4 : block[i / 2] & 15];
     });
   });
-}
-
-void dequantize_by_operations(const Quantized& q, at::Tensor out) {
-  const std::int64_t blocks = q.absmax.numel();
-  const at::Tensor centred =
-      table_on(absmax_values(), q.codes).index_select(0, q.absmax.to(at::kInt)) *
-      spread(q.absmax_scale, kAbsmaxBlock, blocks);
-  const at::Tensor scale = spread(centred + q.absmax_mean, kBlock, q.size);
-  const at::Tensor bytes = q.codes.to(at::kInt);
-  const at::Tensor codes = at::stack({bytes.bitwise_right_shift(4), bytes.bitwise_and(15)}, 1)
-                               .reshape({-1})
-                               .narrow(0, 0, q.size);
-  out.view({-1}).copy_(table_on(kValues, q.codes).index_select(0, codes) * scale);
 }
 
 }  // namespace reflect::nf4

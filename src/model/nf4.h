@@ -60,9 +60,7 @@ float mean_absmax(const std::vector<double>& sums, std::int64_t size);
 Quantized quantize(const at::Tensor& weights);
 Quantized quantize(const at::Tensor& weights, float absmax_mean);
 
-// Writes the weights into `out`: contiguous fp32 or bf16 with `size` numbers, rounded once. On a
-// CPU by a loop, elsewhere by tensor operations; both give the same bits.
+// Writes the weights into `out`: contiguous fp32 or bf16 with `size` numbers, rounded once.
 void dequantize(const Quantized& quantized, at::Tensor out);
-void dequantize_by_operations(const Quantized& quantized, at::Tensor out);
 
 }  // namespace reflect::nf4

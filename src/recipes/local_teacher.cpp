@@ -73,7 +73,7 @@ class LocalTeacher : public Teacher {
                     hash_of_folder(config.model), model_.chat.name(), name_of_dtype(runtime_.dtype),
                     runtime_config.device, engine_.max_batch_rows, engine_.max_prefill_tokens);
     if (config.adapter.empty()) return;
-    adapter_ = read_adapter(config.adapter, model_.llama->config());
+    adapter_ = read_adapter(config.adapter, model_.llama->config(), model_.llama->runtime().device);
     identity_ += " adapter=" + hash_of_folder(config.adapter);
   }
 

@@ -109,7 +109,8 @@ RowScorer::RowScorer(const ScoreConfig& config)
       tokenizer_(load_tokenizer(config.model)) {
   if (!reference()) chat_ = ChatTemplate::choose(config.chat_template, config.model);
   model_ = load_llama(config.model, runtime_, config.base);
-  if (!config.adapter.empty()) adapter_ = read_adapter(config.adapter, model_->config());
+  if (!config.adapter.empty())
+    adapter_ = read_adapter(config.adapter, model_->config(), runtime_.device);
   scorer_.emplace(*model_, scorer_config(config), adapter_ ? &*adapter_ : nullptr);
   identity_ = make_identity();
 }

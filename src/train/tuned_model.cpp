@@ -45,10 +45,11 @@ TunedModel::TunedModel(const TunedModelOptions& options, const Runtime& runtime)
     llama_ = std::make_unique<Llama>(config, weights, runtime);
     if (options.initial_adapter.empty()) {
       adapter_ = Adapter::fresh(config, options.lora_config, seed);
+      adapter_->move_to(runtime.device);
       adapter_->take_magnitudes(*weights);
     } else {
-      adapter_ = read_adapter(options.initial_adapter, config);
-      initial_adapter_ = read_adapter(options.initial_adapter, config);
+      adapter_ = read_adapter(options.initial_adapter, config, runtime.device);
+      initial_adapter_ = read_adapter(options.initial_adapter, config, runtime.device);
     }
     parameters_ = std::make_unique<ParameterBuffer>(adapter_->named(), at::kFloat);
     return;

@@ -58,15 +58,6 @@ TEST_CASE("NF4 codes, absmax and values equal those of bitsandbytes") {
   CHECK(at::equal(dequantized(q, at::kBFloat16), values.to(at::kBFloat16)));
 }
 
-TEST_CASE("tensor operations dequantise NF4 to the same bits as the loop") {
-  const std::string name = GENERATE("normal", "ragged");
-  const at::ScalarType dtype = GENERATE(at::kFloat, at::kBFloat16);
-  const nf4::Quantized q = nf4::quantize(golden().view("nf4." + name + ".weights"));
-  at::Tensor out = at::empty({q.size}, dtype);
-  nf4::dequantize_by_operations(q, out);
-  CHECK(at::equal(out, dequantized(q, dtype)));
-}
-
 TEST_CASE("the parts of a tensor hold the NF4 codes of the whole") {
   const std::int64_t size = 3 * nf4::kCut + 200;
   const at::Tensor weights = at::randn({size}) * 0.02;

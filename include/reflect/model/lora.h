@@ -73,13 +73,15 @@ struct Adapter {
   static Adapter fresh(const LlamaConfig& model, const LoraConfig& config, std::uint64_t seed);
   // With DoRA, starts every magnitude at the norms of the base's rows. Asks for each block once.
   void take_magnitudes(WeightSource& base);
+  void move_to(const at::Device& device);
   // All tensors under their checkpoint names (PEFT's:
   // "base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight").
   std::vector<NamedTensor> named() const;
 };
 
 // Reads adapter_config.json and adapter_model.safetensors; shapes are checked against `model`.
-Adapter read_adapter(const std::string& folder, const LlamaConfig& model);
+Adapter read_adapter(const std::string& folder, const LlamaConfig& model,
+                     const at::Device& device = at::kCPU);
 // Writes both so that PEFT loads them. `base_model` is recorded as the base's name or path.
 void write_adapter(const std::string& folder, const Adapter& adapter,
                    const std::string& base_model);

@@ -1,0 +1,125 @@
+// The same inputs on a GPU and on the CPU. Where there is no GPU, or the build is without CUDA,
+// these tests say so and check nothing.
+#include <ATen/Context.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/equal.h>
+#include <ATen/ops/randint.h>
+#include <ATen/ops/randn.h>
+#include <ATen/ops/zeros.h>
+
+#include <catch2/catch.hpp>
+#include <functional>
+#include <vector>
+
+#include "model/attention.h"
+#include "model/elementwise.h"
+#include "model/fp8.h"
+#include "model/nf4.h"
+#include "reflect/model/cross_entropy.h"
+
+using namespace reflect;
+
+namespace {
+
+bool has_gpu() {
+  const bool has = at::globalContext().hasCUDA();
+  if (!has) WARN("no GPU here: nothing is checked");
+  return has;
+}
+
+// As the reference on the CPU, within what the order of sums and one rounding allow.
+void check_close(const at::Tensor& own, const at::Tensor& expected, double bound) {
+  const at::Tensor wide = expected.to(at::kFloat);
+  const at::Tensor difference = (own.cpu().to(at::kFloat) - wide).abs() / wide.abs().clamp_min(1);
+  CHECK(difference.max().item<double>() <= bound);
+}
+
+using Inputs = std::vector<at::Tensor>;
+
+// Result and gradients of `step` on a GPU against those on the CPU.
+void compare(const Inputs& inputs, const std::function<at::Tensor(const Inputs&)>& step,
+             double bound) {
+  Inputs here, there;
+  for (const at::Tensor& x : inputs) {
+    here.push_back(x.clone().requires_grad_(true));
+    there.push_back(x.to(at::kCUDA).requires_grad_(true));
+  }
+  const at::Tensor expected = step(here), own = step(there);
+  check_close(own.detach(), expected.detach(), bound);
+  const at::Tensor dy = at::randn(expected.sizes()).to(expected.scalar_type());
+  expected.backward(dy);
+  own.backward(dy.to(at::kCUDA));
+  for (std::size_t i = 0; i < inputs.size(); ++i)
+    check_close(there[i].grad(), here[i].grad(), bound);
+}
+
+}  // namespace
+
+TEST_CASE("on a GPU: elementwise steps and their gradients") {
+  if (!has_gpu()) return;
+  at::manual_seed(1);
+  const auto type = GENERATE(at::kFloat, at::kBFloat16);
+  const std::int64_t width = GENERATE(4096, 76);  // 76: packs of bf16 do not divide it
+  const double bound = type == at::kFloat ? 1e-5 : 1.0 / 64;
+  const auto numbers = [&](at::IntArrayRef sizes) { return at::randn(sizes).to(type); };
+  compare(
+      {numbers({33, width}), numbers({width})},
+      [](const Inputs& in) { return rms_norm(in[0], in[1], 1e-5); }, bound * 8);
+  compare(
+      {numbers({33, width}), numbers({33, width})},
+      [](const Inputs& in) { return swiglu(in[0], in[1]); }, bound);
+  const at::Tensor angles = at::randn({33, width / 4});  // two heads
+  compare(
+      {numbers({33, width})},
+      [&](const Inputs& in) {
+        const at::Device device = in[0].device();
+        return apply_rope(in[0], {angles.cos().to(device), angles.sin().to(device)});
+      },
+      bound);
+}
+
+TEST_CASE("on a GPU: cross-entropy and its gradient") {
+  if (!has_gpu()) return;
+  at::manual_seed(2);
+  const auto type = GENERATE(at::kFloat, at::kBFloat16);
+  at::Tensor here = (at::randn({7, 128256}) * 3).to(type), there = here.to(at::kCUDA);
+  const at::Tensor targets = at::randint(128256, {7}, at::kLong), weights = at::randn({7}).abs();
+  const at::Tensor expected = target_nll_and_gradient_(here, targets, weights);
+  const at::Tensor own =
+      target_nll_and_gradient_(there, targets.to(at::kCUDA), weights.to(at::kCUDA));
+  check_close(own, expected, 1e-5);
+  check_close(there, here, 1e-4);
+}
+
+TEST_CASE("on a GPU: NF4 and FP8 give the same bits") {
+  if (!has_gpu()) return;
+  at::manual_seed(3);
+  const auto type = GENERATE(at::kFloat, at::kBFloat16);
+  const at::Tensor weights = at::randn({129, 514}) * 0.02;
+  at::Tensor here = at::empty(weights.sizes(), type);
+  at::Tensor there = at::empty(weights.sizes(), here.options().device(at::kCUDA));
+  nf4::Quantized q = nf4::quantize(weights);
+  nf4::dequantize(q, here);
+  for (at::Tensor* piece : {&q.codes, &q.absmax, &q.absmax_scale}) *piece = piece->to(at::kCUDA);
+  nf4::dequantize(q, there);
+  CHECK(at::equal(there.cpu(), here));
+  fp8::Quantized f = fp8::quantize(weights);
+  fp8::dequantize(f, here);
+  fp8::dequantize({f.codes.to(at::kCUDA), f.scale.to(at::kCUDA)}, there);
+  CHECK(at::equal(there.cpu(), here));
+}
+
+TEST_CASE("on a GPU: attention of packed rows, with grouped heads and a window") {
+  if (!has_gpu()) return;
+  at::manual_seed(4);
+  AttentionShape shape{4, 2, 64, {}};
+  if (GENERATE(false, true)) shape.window = 9;
+  const PackedRows rows{{0, 5, 40, 41}, {}, {}};
+  const auto numbers = [](std::int64_t heads) {
+    return at::randn({41, heads * 64}).to(at::kBFloat16);
+  };
+  compare(
+      {numbers(4), numbers(2), numbers(2)},
+      [&](const Inputs& in) { return attention(in[0], in[1], in[2], rows, shape); }, 1.0 / 16);
+}
