@@ -4,6 +4,9 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/bernoulli.h>
 #include <ATen/ops/empty_like.h>
+#include <c10/core/InferenceMode.h>
+
+#include <algorithm>
 
 #include "attention.h"
 #include "dense.h"
@@ -44,7 +47,12 @@ at::Tensor project(const at::Tensor& x, Projection p, const Block& block) {
   return dense_with_lora(x, block.weights[p], branch);
 }
 
-at::Tensor attend(const at::Tensor& x, const Block& block) {
+// Rows `wanted` of x; all where it is undefined.
+at::Tensor wanted_rows(const at::Tensor& x, const at::Tensor& wanted) {
+  return wanted.defined() ? x.index_select(0, wanted) : x;
+}
+
+at::Tensor attend(const at::Tensor& x, const Block& block, const at::Tensor& wanted) {
   const LlamaConfig& c = block.pass.config;
   const Rotation& rotation = block.pass.rotation;
   const at::Tensor q = apply_rope(project(x, Projection::kQ, block), rotation);
@@ -56,7 +64,7 @@ at::Tensor attend(const at::Tensor& x, const Block& block) {
   const PackedRows& rows = block.pass.rows;
   const at::Tensor mixed = cache ? cached_attention(q, k, v, rows, shape, *cache, block.layer)
                                  : attention(q, k, v, rows, shape);
-  return project(mixed, Projection::kO, block);
+  return project(wanted_rows(mixed, wanted), Projection::kO, block);
 }
 
 at::Tensor feed_forward(const at::Tensor& x, const Block& block) {
@@ -65,13 +73,31 @@ at::Tensor feed_forward(const at::Tensor& x, const Block& block) {
   return project(swiglu(gate, up), Projection::kDown, block);
 }
 
+// x += feed_forward(norm(x)), some tokens at a time: what is as wide as the intermediate size stays
+// in the processor's cache from one product to the next, and in memory it is small.
+void add_feed_forward_(const at::Tensor& x, const Block& block) {
+  constexpr std::int64_t kTokens = 512;
+  const std::int64_t tokens = x.size(0), step = x.is_cpu() ? kTokens : tokens;
+  for (std::int64_t begin = 0; begin < tokens; begin += step) {
+    const at::Tensor part = x.narrow(0, begin, std::min(step, tokens - begin));
+    part.add_(feed_forward(
+        rms_norm(part, block.weights.post_attention_norm, block.pass.config.rms_norm_eps), block));
+  }
+}
+
 }  // namespace
 
 at::Tensor decoder_block(const at::Tensor& x, const BlockWeights& weights, const DecoderPass& pass,
-                         std::int64_t layer) {
+                         std::int64_t layer, const at::Tensor& wanted) {
   const Block block{weights, pass, layer};
   const double eps = pass.config.rms_norm_eps;
-  const at::Tensor mid = x + attend(rms_norm(x, weights.input_norm, eps), block);
+  at::Tensor mixed = attend(rms_norm(x, weights.input_norm, eps), block, wanted);
+  if (c10::InferenceMode::is_enabled()) {
+    mixed.add_(wanted_rows(x, wanted));
+    add_feed_forward_(mixed, block);
+    return mixed;
+  }
+  const at::Tensor mid = wanted_rows(x, wanted) + mixed;
   return mid + feed_forward(rms_norm(mid, weights.post_attention_norm, eps), block);
 }
 

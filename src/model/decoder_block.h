@@ -22,9 +22,10 @@ struct DecoderPass {
   KvCache* cache = nullptr;
 };
 
-// x [T, hidden] -> [T, hidden]: pre-norm attention and pre-norm SwiGLU, each added to its input.
+// x [T, hidden] -> [T, hidden]: pre-norm attention and pre-norm SwiGLU, each added to its input; of
+// the tokens `wanted` [N] (int64) alone, [N, hidden], where it is defined.
 at::Tensor decoder_block(const at::Tensor& x, const BlockWeights& weights, const DecoderPass& pass,
-                         std::int64_t layer);
+                         std::int64_t layer, const at::Tensor& wanted = {});
 
 // The same without anything kept for the gradient but x: neither activations nor weights. The
 // backward pass asks `source` for the weights again and repeats the block (Chen et al. 2016, arXiv

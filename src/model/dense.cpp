@@ -28,21 +28,24 @@ bool is_slow_in_onednn(std::int64_t rows) {
   return rows >= 16 && rows < 32;
 }
 
-// oneDNN's a [M, K] times b [N, K] transposed; either may be a transposed view.
-at::Tensor onednn_product(const at::Tensor& a, const at::Tensor& b) {
-  if (is_slow_in_onednn(a.size(0))) {
-    const std::int64_t half = a.size(0) / 2;
-    return at::cat({onednn_product(a.narrow(0, 0, half), b),
-                    onednn_product(a.narrow(0, half, a.size(0) - half), b)});
-  }
+// oneDNN's a [M, K] times b [N, K] transposed; either may be a transposed view, b packed.
+at::Tensor onednn_linear(const at::Tensor& a, const at::Tensor& b) {
   static const auto op = c10::Dispatcher::singleton()
                              .findSchemaOrThrow("mkldnn::_linear_pointwise", "")
                              .typed<LinearPointwise>();
   return op.call(a, b, std::nullopt, "none", c10::List<std::optional<at::Scalar>>(), std::nullopt);
 }
 
+at::Tensor onednn_product(const at::Tensor& a, const at::Tensor& b) {
+  if (!is_slow_in_onednn(a.size(0))) return onednn_linear(a, b);
+  const std::int64_t half = a.size(0) / 2;
+  return at::cat({onednn_linear(a.narrow(0, 0, half), b),
+                  onednn_linear(a.narrow(0, half, a.size(0) - half), b)});
+}
+
 // x W^T without autograd: decoding and scoring.
 at::Tensor plain_dense(const at::Tensor& x, const at::Tensor& weight) {
+  if (weight.is_mkldnn()) return onednn_linear(x, weight);
   return is_few_rows(x, weight) ? few_rows_product(x, weight) : product(x, weight.t());
 }
 
@@ -112,6 +115,14 @@ at::Tensor product(const at::Tensor& a, const at::Tensor& b) {
   const bool rows_first = a.stride(1) == 1 && a.size(0) > 1;
   const bool onednn = a.is_cpu() && a.scalar_type() == at::kFloat && rows_first;
   return onednn ? onednn_product(a, b.t()) : at::mm(a, b);
+}
+
+at::Tensor packed_weight(const at::Tensor& weight) {
+  constexpr std::int64_t kTokens = 512;  // that the layout is chosen for
+  static const auto op = c10::Dispatcher::singleton()
+                             .findSchemaOrThrow("mkldnn::_reorder_linear_weight", "")
+                             .typed<at::Tensor(const at::Tensor&, std::optional<std::int64_t>)>();
+  return op.call(weight, kTokens);
 }
 
 at::Tensor dense(const at::Tensor& x, const at::Tensor& weight) {

@@ -8,8 +8,13 @@
 namespace reflect {
 
 // x [T, in] times weight [out, in] transposed -> [T, out], with gradients to both. fp32 on a CPU
-// goes through oneDNN (2 to 4 times the rate of PyTorch's default on AMD).
+// goes through oneDNN (2 to 4 times the rate of PyTorch's default on AMD). A packed weight
+// (see packed_weight) has no gradients.
 at::Tensor dense(const at::Tensor& x, const at::Tensor& weight);
+
+// weight [out, in] (a CPU's, fp32 or bf16) as oneDNN's product reads it for many tokens: an opaque
+// tensor.
+at::Tensor packed_weight(const at::Tensor& weight);
 
 // The adapter's part of a projection: y = x W^T + scale * (z A^T) B^T, where z is x or, while
 // dropout is on, `dropped`. With DoRA and g = magnitude / |W + scale B A|, as PEFT has it:

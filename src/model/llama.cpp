@@ -4,10 +4,13 @@
 #include <ATen/ops/embedding.h>
 
 #include <algorithm>
+#include <cstdlib>
 
 #include "decoder_block.h"
 #include "dense.h"
+#include "packed_weights.h"
 #include "reflect/base/error.h"
+#include "reflect/model/forward.h"
 #include "rope.h"
 
 namespace reflect {
@@ -28,6 +31,12 @@ void check_rows(const PackedRows& rows, const LlamaConfig& config, const Forward
       fail("llama", "row {} of the batch has {} tokens, the window has {}; shorten it", r, length,
            limit);
   }
+}
+
+// oneDNN builds code for every shape of a product and keeps the last 1024, half a MiB each. A
+// forward pass has some ten shapes.
+void keep_few_products() {
+  setenv("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "64", /*overwrite=*/0);
 }
 
 bool recomputes(Recompute choice, bool weights_last) {
@@ -78,6 +87,22 @@ at::Tensor Llama::hidden(const at::Tensor& ids, const PackedRows& rows,
   return rms_norm(x, weights_->final_norm(), config_.rms_norm_eps);
 }
 
+at::Tensor hidden_of(const Llama& model, const at::Tensor& ids, const PackedRows& rows,
+                     const at::Tensor& wanted, const Adapter* adapter) {
+  const LlamaConfig& config = model.config();
+  const at::Device device = model.runtime().device;
+  WeightSource& weights = model.weights();
+  check_rows(rows, config, {});
+  const DecoderPass pass{
+      config,  rows,         rotation_of(rows, inverse_frequency(config, device)),
+      adapter, std::nullopt, nullptr};
+  at::Tensor x = at::embedding(weights.embedding(), ids.to(device));
+  const std::int64_t last = config.num_hidden_layers - 1;
+  for (std::int64_t layer = 0; layer <= last; ++layer)
+    x = decoder_block(x, weights.block(layer), pass, layer, layer == last ? wanted : at::Tensor());
+  return rms_norm(x, weights.final_norm(), config.rms_norm_eps);
+}
+
 at::Tensor Llama::logits(const at::Tensor& hidden) const {
   return dense(hidden, weights_->lm_head());
 }
@@ -93,6 +118,16 @@ std::unique_ptr<Llama> load_llama(const std::string& folder, const Runtime& runt
                                   const BaseConfig& base) {
   const Placement replicated;
   return load_llama(folder, runtime, base, replicated);
+}
+
+std::unique_ptr<Llama> load_forward_llama(const std::string& folder, const Runtime& runtime,
+                                          const BaseConfig& base, const Placement& placement) {
+  keep_few_products();
+  const bool whole = placement.config.placement == "replicate" && base.storage == "dtype";
+  if (!whole || !can_pack_weights(runtime)) return load_llama(folder, runtime, base, placement);
+  LlamaConfig config = read_llama_config(folder);
+  auto weights = load_packed_weights(folder, config, runtime);
+  return std::make_unique<Llama>(std::move(config), std::move(weights), runtime);
 }
 
 }  // namespace reflect

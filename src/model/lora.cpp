@@ -67,8 +67,9 @@ Adapter Adapter::fresh(const LlamaConfig& model, const LoraConfig& config, std::
 }
 
 // |W + s B A|^2 = |W|^2 + 2 s B (W A^T) + s^2 B (A A^T) B^T by rows: no matrix as large as W.
-at::Tensor row_norms(const at::Tensor& weight, const LoraPair& pair, double scale) {
+at::Tensor row_norms(const at::Tensor& maybe_packed, const LoraPair& pair, double scale) {
   const at::NoGradGuard no_grad;
+  const at::Tensor weight = maybe_packed.is_mkldnn() ? maybe_packed.to_dense() : maybe_packed;
   const at::Tensor norm = at::linalg_vector_norm(weight, 2, {1}, false, at::kFloat);
   const at::Tensor cross = product(weight, pair.a.to(weight.scalar_type()).t()).to(at::kFloat);
   const at::Tensor own = at::mm(pair.b, at::mm(pair.a, pair.a.t()));

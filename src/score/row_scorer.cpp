@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "reflect/model/forward.h"
 #include "score/explain.h"
 #include "score/finished.h"
 
@@ -108,7 +109,8 @@ RowScorer::RowScorer(const ScoreConfig& config)
       runtime_(start_runtime(config.runtime)),
       tokenizer_(load_tokenizer(config.model)) {
   if (!reference()) chat_ = ChatTemplate::choose(config.chat_template, config.model);
-  model_ = load_llama(config.model, runtime_, config.base);
+  const Placement replicated;
+  model_ = load_forward_llama(config.model, runtime_, config.base, replicated);
   if (!config.adapter.empty())
     adapter_ = read_adapter(config.adapter, model_->config(), runtime_.device);
   scorer_.emplace(*model_, scorer_config(config), adapter_ ? &*adapter_ : nullptr);

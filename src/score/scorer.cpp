@@ -10,6 +10,7 @@
 
 #include "reflect/base/error.h"
 #include "reflect/model/cross_entropy.h"
+#include "reflect/model/forward.h"
 #include "score/prefix_tree.h"
 
 namespace reflect {
@@ -17,10 +18,17 @@ namespace reflect {
 namespace {
 
 constexpr std::int64_t kLogitRows = 256;  // rows of vocabulary that exist at once
+constexpr std::size_t kShapeStep = 16;    // what numbers of tokens are rounded up to
 
 at::Tensor to_device(const std::vector<std::int64_t>& values, at::Device device) {
   const auto size = static_cast<std::int64_t>(values.size());
   return at::tensor(values, at::kLong).reshape({size}).to(device);
+}
+
+// Repeats the last value up to the next round number: the library builds the code of a matrix
+// product anew for every number of rows.
+void round_up(std::vector<std::int64_t>& values) {
+  values.resize((values.size() + kShapeStep - 1) / kShapeStep * kShapeStep, values.back());
 }
 
 // The tokens of a pass that the model reads. The last one of the target predicts nothing.
@@ -33,13 +41,15 @@ Ids fed_ids(const Pass& pass) {
 // What to look up in a batch's distributions: each token after each beginning once, however many
 // passes ask for it.
 struct Lookups {
-  std::vector<std::int64_t> places;   // [N] in the tree's ids: the tokens that predict
+  std::vector<std::int64_t> wanted;   // [M] in the tree's ids: the tokens that predict, each once
+  std::vector<std::int64_t> places;   // [N] in `wanted`
   std::vector<std::int64_t> targets;  // [N]
   std::vector<std::size_t> asked;     // of each pass's targets, one pass after another: into those
 };
 
 Lookups lookups_of(const std::vector<const Pass*>& passes, const PrefixTree& tree) {
   Lookups lookups;
+  std::vector<std::int64_t> in_wanted(tree.ids.size(), -1);  // of a token in the tree
   std::map<std::pair<std::int64_t, std::int64_t>, std::size_t> known;
   for (std::size_t p = 0; p < passes.size(); ++p) {
     const std::size_t first = passes[p]->context_ids.size() - 1;
@@ -48,7 +58,12 @@ Lookups lookups_of(const std::vector<const Pass*>& passes, const PrefixTree& tre
                                                             passes[p]->target_ids[i]};
       const auto [entry, is_new] = known.try_emplace(lookup, known.size());
       if (is_new) {
-        lookups.places.push_back(lookup.first);
+        std::int64_t& place = in_wanted[static_cast<std::size_t>(lookup.first)];
+        if (place < 0) {
+          place = static_cast<std::int64_t>(lookups.wanted.size());
+          lookups.wanted.push_back(lookup.first);
+        }
+        lookups.places.push_back(place);
         lookups.targets.push_back(lookup.second);
       }
       lookups.asked.push_back(entry->second);
@@ -136,9 +151,17 @@ std::vector<PassScore> Scorer::score_each(const std::vector<const Pass*>& passes
 std::vector<float> Scorer::log_probs(const std::vector<const Pass*>& passes,
                                      const PrefixTree& tree) const {
   const at::Device device = model_.runtime().device;
-  const Lookups lookups = lookups_of(passes, tree);
+  Lookups lookups = lookups_of(passes, tree);
+  for (auto* values : {&lookups.wanted, &lookups.places, &lookups.targets}) round_up(*values);
+  std::vector<std::int64_t> ids = tree.ids;
+  PackedRows rows = tree.rows;
+  round_up(ids);
+  if (ids.size() > tree.ids.size()) {  // what fills the batch is a text of its own
+    rows.offsets.push_back(static_cast<std::int64_t>(ids.size()));
+    rows.parent.push_back(-1);
+  }
   const at::Tensor hidden =
-      model_.hidden(to_device(tree.ids, device), tree.rows, {.adapter = adapter_});
+      hidden_of(model_, to_device(ids, device), rows, to_device(lookups.wanted, device), adapter_);
   const std::vector<float> found =
       target_log_probs(model_, hidden.index_select(0, to_device(lookups.places, device)),
                        to_device(lookups.targets, device));

@@ -10,6 +10,7 @@
 #include <filesystem>
 
 #include "model/dense.h"
+#include "reflect/model/forward.h"
 #include "reflect/model/llama.h"
 #include "reflect/model/merge.h"
 #include "temp_folder.h"
@@ -125,4 +126,6 @@ TEST_CASE("a merged DoRA adapter gives the logits of base and adapter") {
   const PackedRows rows{{0, ids.size(0)}, {}, {}};
   const at::Tensor wanted = base->logits(base->hidden(ids, rows, {&adapter}));
   CHECK(difference(wanted, merged->logits(merged->hidden(ids, rows))) < 1e-4);
+  const auto packed = load_forward_llama(kModel, Runtime{});
+  CHECK(difference(wanted, packed->logits(packed->hidden(ids, rows, {&adapter}))) < 1e-4);
 }

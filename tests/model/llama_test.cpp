@@ -4,11 +4,13 @@
 #include <ATen/ops/allclose.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/equal.h>
+#include <ATen/ops/tensor.h>
 #include <c10/core/InferenceMode.h>
 
 #include <catch2/catch.hpp>
 
 #include "reflect/base/error.h"
+#include "reflect/model/forward.h"
 #include "reflect/model/llama.h"
 
 using namespace reflect;
@@ -44,6 +46,53 @@ TEST_CASE("packed rows equal single rows") {
   const at::Tensor packed = model->hidden(ids, {{0, 20, 48, 96}, {}, {}});
   const at::Tensor single = model->hidden(ids.narrow(0, 20, 28), {{0, 28}, {}, {}});
   CHECK(at::allclose(packed.narrow(0, 20, 28), single, 1e-5, 1e-5));
+}
+
+TEST_CASE("the hidden states of some tokens are those of a pass for all") {
+  const c10::InferenceMode guard;
+  const PackedRows rows{{0, 20, 48, 96}, {}, {}, {-1, 0, -1}};
+  const at::Tensor wanted = at::tensor({19, 20, 47, 95, 3, 60}, at::kLong);
+  for (const std::string name : {"llama3", "llama2", "mistral"}) {
+    INFO(name);
+    const at::Tensor ids = golden_ids(name).reshape({-1});
+    const auto check = [&](const Llama& model, double tolerance) {
+      const at::Tensor some = hidden_of(model, ids, rows, wanted);
+      const at::Tensor all = model.hidden(ids, rows).index_select(0, wanted);
+      CHECK(at::allclose(some, all, tolerance, tolerance));
+    };
+    check(*load_llama(kGolden + name, {at::kFloat, at::kCPU}), 1e-5);
+    check(*load_forward_llama(kGolden + name, {at::kFloat, at::kCPU}), 0);  // the same bits
+  }
+}
+
+TEST_CASE("packed weights give the logits of plain ones") {
+  const c10::InferenceMode guard;
+  const PackedRows rows{{0, 20, 48, 96}, {}, {}};
+  for (const std::string name : {"llama3", "llama2", "mistral"}) {
+    INFO(name);
+    const at::Tensor ids = golden_ids(name).reshape({-1});
+    const auto check = [&](at::ScalarType dtype, double tolerance) {
+      const auto plain = load_llama(kGolden + name, {dtype, at::kCPU});
+      const auto packed = load_forward_llama(kGolden + name, {dtype, at::kCPU});
+      CHECK(packed->weights().block(0)[Projection::kQ].is_mkldnn() ==
+            (dtype == at::kFloat || __builtin_cpu_supports("avx512bf16")));
+      CHECK(at::allclose(packed->logits(packed->hidden(ids, rows)),
+                         plain->logits(plain->hidden(ids, rows)), tolerance, tolerance));
+    };
+    check(at::kFloat, 1e-5);
+    check(at::kBFloat16, 0);  // oneDNN's product either way: the same bits
+  }
+}
+
+TEST_CASE("a batch whose feed-forward runs in parts equals its rows") {
+  const c10::InferenceMode guard;
+  const auto model = load_forward_llama(kGolden + "llama3", {at::kFloat, at::kCPU});
+  const at::Tensor ids = golden_ids("llama3").reshape({-1});
+  const at::Tensor single = model->hidden(ids, {{0, 48, 96}, {}, {}});
+  PackedRows many{{0}, {}, {}};
+  for (int i = 0; i < 22; ++i) many.offsets.push_back(48 * (i + 1));
+  const at::Tensor all = model->hidden(ids.repeat({11}), many);  // 1056 tokens
+  for (int i = 0; i < 11; ++i) CHECK(at::equal(all.narrow(0, 96 * i, 96), single));
 }
 
 TEST_CASE("decoding with a cache equals one full pass") {
