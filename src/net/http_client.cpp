@@ -1,17 +1,13 @@
 #include "reflect/net/http_client.h"
 
 #include <curl/curl.h>
-#include <sys/epoll.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <array>
-#include <cerrno>
 #include <cmath>
-#include <cstring>
 #include <optional>
 
 #include "net/certificates.h"
+#include "net/socket_watch.h"
 #include "net/transfer.h"
 #include "reflect/base/error.h"
 
@@ -19,7 +15,6 @@ namespace reflect {
 namespace {
 
 constexpr std::string_view kHttpOp = "http";
-constexpr int kEventsAtOnce = 256;
 constexpr std::chrono::milliseconds kSweep(500);  // how often slow replies are looked for
 
 using Clock = Transfer::Clock;
@@ -44,9 +39,9 @@ void replace_all(std::string& text, std::string_view what, std::string_view by) 
   }
 }
 
-int milliseconds_until(Clock::time_point time, Clock::time_point now) {
-  const double left = std::chrono::duration<double, std::milli>(time - now).count();
-  return left <= 0 ? 0 : static_cast<int>(std::ceil(std::min(left, 1e6)));
+std::chrono::milliseconds milliseconds_until(Clock::time_point time, Clock::time_point now) {
+  const auto left = std::chrono::ceil<std::chrono::milliseconds>(time - now);
+  return std::clamp(left, std::chrono::milliseconds(0), std::chrono::milliseconds(1'000'000));
 }
 
 void check(const HttpConfig& config) {
@@ -76,7 +71,6 @@ struct HttpClient::State {
   void collect();
   void end(Transfer& transfer, CURLcode code, std::string words);
 
-  static int watch_socket(CURL*, curl_socket_t socket, int what, void* context, void*);
   static int set_timer(CURLM*, long milliseconds, void* context);
 
   HttpConfig config;
@@ -84,7 +78,7 @@ struct HttpClient::State {
   std::string ca_file;
   curl_slist* headers = nullptr;
   CURLM* multi = nullptr;
-  int epoll = -1;
+  SocketWatch sockets;
   std::vector<std::unique_ptr<Transfer>> transfers;
   std::vector<Transfer*> idle;
   std::size_t active = 0;
@@ -109,12 +103,9 @@ HttpClient::State::State(const HttpConfig& settings, std::string secret,
   }
   if (!key.empty()) headers = curl_slist_append(headers, ("Authorization: Bearer " + key).c_str());
   multi = curl_multi_init();
-  epoll = ::epoll_create1(EPOLL_CLOEXEC);
-  if (headers == nullptr || multi == nullptr || epoll < 0) {
-    fail(kHttpOp, "cannot start: {}", std::strerror(errno));
-  }
-  curl_multi_setopt(multi, CURLMOPT_SOCKETFUNCTION, watch_socket);
-  curl_multi_setopt(multi, CURLMOPT_SOCKETDATA, this);
+  if (headers == nullptr || multi == nullptr) throw std::bad_alloc();
+  curl_multi_setopt(multi, CURLMOPT_SOCKETFUNCTION, SocketWatch::want);
+  curl_multi_setopt(multi, CURLMOPT_SOCKETDATA, &sockets);
   curl_multi_setopt(multi, CURLMOPT_TIMERFUNCTION, set_timer);
   curl_multi_setopt(multi, CURLMOPT_TIMERDATA, this);
 }
@@ -126,7 +117,6 @@ HttpClient::State::~State() {
   transfers.clear();
   curl_multi_cleanup(multi);
   curl_slist_free_all(headers);
-  if (epoll >= 0) ::close(epoll);
 }
 
 Transfer& HttpClient::State::idle_transfer() {
@@ -147,6 +137,7 @@ void HttpClient::State::prepare(Transfer& transfer) {
   transfer.max_body = static_cast<std::size_t>(config.max_reply_bytes);
   CURL* easy = transfer.easy;
   set(easy, CURLOPT_PRIVATE, &transfer);
+  sockets.watch_connections_of(easy);
   set(easy, CURLOPT_ERRORBUFFER, transfer.words.data());
   set(easy, CURLOPT_NOSIGNAL, 1L);  // libcurl sends with MSG_NOSIGNAL, under TLS too since 7.87
   set(easy, CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_1_1));
@@ -167,20 +158,6 @@ void HttpClient::State::prepare(Transfer& transfer) {
   set(easy, CURLOPT_HEADERDATA, &transfer);
 }
 
-int HttpClient::State::watch_socket(CURL*, curl_socket_t socket, int what, void* context, void*) {
-  const int epoll = static_cast<State*>(context)->epoll;
-  epoll_event event = {};
-  event.data.fd = socket;
-  if (what == CURL_POLL_REMOVE) {
-    ::epoll_ctl(epoll, EPOLL_CTL_DEL, socket, &event);
-    return 0;
-  }
-  if ((what & CURL_POLL_IN) != 0) event.events |= EPOLLIN;
-  if ((what & CURL_POLL_OUT) != 0) event.events |= EPOLLOUT;
-  if (::epoll_ctl(epoll, EPOLL_CTL_MOD, socket, &event) == 0) return 0;
-  return ::epoll_ctl(epoll, EPOLL_CTL_ADD, socket, &event);
-}
-
 int HttpClient::State::set_timer(CURLM*, long milliseconds, void* context) {
   State& state = *static_cast<State*>(context);
   state.timer.reset();
@@ -199,17 +176,8 @@ void HttpClient::State::wait_for_events(std::chrono::milliseconds wait) {
   Clock::time_point until = now + wait;
   if (timer) until = std::min(until, *timer);
   if (active != 0) until = std::min(until, next_sweep);
-  std::array<epoll_event, kEventsAtOnce> events;
-  const int count =
-      ::epoll_wait(epoll, events.data(), kEventsAtOnce, milliseconds_until(until, now));
-  if (count < 0 && errno != EINTR) fail(kHttpOp, "epoll_wait: {}", std::strerror(errno));
-  for (int i = 0; i < count; ++i) {
-    const std::uint32_t seen = events[static_cast<std::size_t>(i)].events;
-    int mask = 0;
-    if ((seen & EPOLLIN) != 0) mask |= CURL_CSELECT_IN;
-    if ((seen & EPOLLOUT) != 0) mask |= CURL_CSELECT_OUT;
-    if ((seen & (EPOLLERR | EPOLLHUP)) != 0) mask |= CURL_CSELECT_ERR;
-    act(events[static_cast<std::size_t>(i)].data.fd, mask);
+  for (const auto& [socket, action] : sockets.wait(milliseconds_until(until, now))) {
+    act(socket, action);
   }
   if (timer && *timer <= Clock::now()) {
     timer.reset();

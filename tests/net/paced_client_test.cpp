@@ -126,7 +126,7 @@ TEST_CASE("the right replies come under every fault") {
     INFO(plan);
     CHECK_FALSE(reply.gave_up);
     if (plan == "500:2" || plan == "malformed:2") CHECK(reply.attempts == 3);
-    if (plan == "chunked:2" || plan == "slow:2") CHECK(reply.attempts == 1);
+    if (plan == "chunked:2") CHECK(reply.attempts == 1);
   }
   const PacingCounts counts = client.counts();
   CHECK(counts.delivered == static_cast<std::int64_t>(replies.size()));
