@@ -63,9 +63,9 @@ std::string lines_from(const std::vector<std::string>& steps, std::size_t begin,
 
 std::string wording_of(const MendStep& step, const TraceRow& row, Random& random) {
   const MistakePlace& mistake = *row.mistake;
-  const char* use = !mistake.step                 ? "whole_attempt"
-                    : mistake.right_value.empty() ? "step_known"
-                                                  : "value_known";
+  const char* use = !mistake.step          ? "whole_attempt"
+                    : mistake.left.empty() ? "step_known"
+                                           : "value_known";
   const auto found = step.reflections.find(use);
   if (found == step.reflections.end()) return "";
   const std::vector<TextTemplate>& variants = found->second;

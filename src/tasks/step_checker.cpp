@@ -36,6 +36,13 @@ std::string_view trimmed_right(std::string_view text) {
   return text.substr(0, text.find_last_not_of(" \t") + 1);
 }
 
+// "1/2"
+bool is_fraction(std::string_view text, std::size_t at) {
+  std::size_t slash = at;
+  while (slash < text.size() && is_digit(text[slash])) ++slash;
+  return slash > at && slash + 1 < text.size() && text[slash] == '/' && is_digit(text[slash + 1]);
+}
+
 // Whether the text before an "of" or "and" makes them arithmetic: "20% of", "half of", "1 and 1/2".
 bool ends_in_share(std::string_view text) {
   return !text.empty() && (text.back() == '%' || is_digit(text.back()) ||
@@ -57,10 +64,12 @@ bool ends_in_operator(std::string_view text) {
   return false;
 }
 
-// Whether the word that ends `text` cannot be part of an expression that goes on after it.
-bool ends_in_plain_word(std::string_view text) {
+// Whether the word that ends `text` cannot be part of the expression that goes on with
+// `expression`.
+bool ends_in_plain_word(std::string_view text, std::string_view expression) {
   const std::string_view word = word_before(text, text.size());
   const std::string_view rest = trimmed_right(text.substr(0, text.size() - word.size()));
+  if (word == "and" && !rest.empty() && is_digit(rest.back())) return !is_fraction(expression, 0);
   if (word == "of" || word == "and") return !ends_in_share(rest);
   return word.size() > 1 && !is_arithmetic_word(word) && !ends_in_operator(rest);
 }
@@ -72,7 +81,9 @@ bool starts_cleanly(std::string_view text, std::size_t begin) {
   const bool adjacent = before.size() == begin;
   if (before.empty() || before.back() == '\n' || ends_in_bullet(before)) return true;
   const char last = before.back();
-  if (is_letter(last)) return is_space(text[before.size()]) && ends_in_plain_word(before);
+  if (is_letter(last)) {
+    return is_space(text[before.size()]) && ends_in_plain_word(before, text.substr(begin));
+  }
   if (static_cast<unsigned char>(last) >= 0x80) return ends_with_quote(before);
   if (last == ':') return !adjacent;
   if (last == ',' && adjacent) return before.size() < 2 || !is_digit(before[before.size() - 2]);
@@ -89,7 +100,7 @@ bool ends_cleanly(std::string_view text, std::size_t end) {
     const std::string_view word = word_at(text, at);
     if (word == "a" || word == "more" || word == "less") return true;  // "5 a day", "5 more"
     const std::size_t next = past_space(text, at + word.size());
-    const bool mixed = word == "and" && next < text.size() && is_digit(text[next]);
+    const bool mixed = word == "and" && is_fraction(text, next);
     return word.size() > 1 && !mixed && !is_arithmetic_word(word);
   }
   if (text[at] == '/') return is_letter(text[std::min(at + 1, text.size() - 1)]);
@@ -110,10 +121,10 @@ bool may_start(std::string_view text, std::size_t at) {
   return next < text.size() && (is_digit(text[next]) || text[next] == '(' || text[next] == '$');
 }
 
-// The chain that starts at `begin`; empty where there is none. Its last expression has an unknown
-// value when the text goes on in a way that may change it.
-Chain read_chain(std::string_view text, std::size_t begin, const Variables& variables) {
-  Chain chain;
+// The chain that starts at `begin` and goes on with `chain`; empty where there is none. Its last
+// expression has an unknown value when the text goes on in a way that may change it.
+Chain read_chain(std::string_view text, std::size_t begin, const Variables& variables,
+                 Chain chain = {}) {
   std::size_t at = begin;
   while (true) {
     const auto expression = read_expression(text, at, variables);
@@ -129,6 +140,16 @@ Chain read_chain(std::string_view text, std::size_t begin, const Variables& vari
   const std::size_t next = past_space(text, last.end);
   if (last.unit.empty()) last.unit = word_at(text, next);
   return chain;
+}
+
+// A step "= 3 * 4" goes on with the chain that ended the step before it at `value`.
+Chain continued_chain(std::string_view text, const Rational& value, const Variables& variables) {
+  const std::size_t at = past_space(text, 0);
+  if (!is_equals_sign(text, at) || !value.is_number()) return {};
+  Expression before;
+  before.value = before.first = value;
+  before.operators = 1;
+  return read_chain(text, past_space(text, at + 1), variables, {before});
 }
 
 // Where to look for an expression after none was found at `at`.
@@ -307,6 +328,46 @@ void check_definition(std::string_view step, const Expression& definition,
   review.add_wrong(definition.begin, definition.begin, definition.end, "a part of the problem");
 }
 
+// The letters of a formula of variables ("(A + B) - C") in order; empty for any other text.
+std::string variables_in(std::string_view formula) {
+  const auto read = read_expression(formula, 0, {});
+  if (!read || read->operators == 0 || read->end != formula.size()) return {};
+  std::string letters;
+  for (const char c : formula) {
+    if (is_digit(c)) return {};
+    if (is_letter(c)) letters += c;
+  }
+  std::ranges::sort(letters);
+  return letters;
+}
+
+// The formula that stands in quotes; empty without one.
+std::string quoted_formula(std::string_view step) {
+  constexpr std::array<std::pair<std::string_view, std::string_view>, 3> quotes = {
+      {{"\"", "\""}, {"“", "”"}, {"'", "'"}}};
+  for (const auto& [open, close] : quotes) {
+    const std::size_t begin = step.find(open);
+    if (begin == step.npos) continue;
+    const std::size_t end = step.find(close, begin + open.size());
+    if (end == step.npos) continue;
+    const auto text = step.substr(begin + open.size(), end - begin - open.size());
+    if (!variables_in(text).empty()) return std::string(text);
+  }
+  return {};
+}
+
+// Another formula of the same variables must give what the one gives that the problem was said to
+// be.
+void check_formula(std::string_view step, const Expression& written, const std::string& formula,
+                   const Variables& variables, StepReview& review) {
+  const auto text = step.substr(written.begin, written.end - written.begin);
+  const std::string letters = variables_in(text);
+  if (letters.empty() || letters != variables_in(formula)) return;
+  const Rational expected = read_expression(formula, 0, variables)->value;
+  if (!(expected - written.value).is_number() || expected == written.value) return;
+  review.add_wrong(written.begin, written.begin, written.end, formula);
+}
+
 }  // namespace
 
 StepChecker::StepChecker(std::string_view problem) : problem_(problem_expression(problem)) {}
@@ -318,11 +379,13 @@ StepCheck StepChecker::check(std::string_view step) {
     check_links(next_chain(annotation, 0, variables_), offset, review);
   }
   Chain last;
-  for (Chain chain = next_chain(text, 0, variables_); !chain.empty();
-       chain = next_chain(text, last.back().end, variables_)) {
+  Chain chain = continued_chain(text, last_value_, variables_);
+  if (chain.empty()) chain = next_chain(text, 0, variables_);
+  for (; !chain.empty(); chain = next_chain(text, last.back().end, variables_)) {
     const char name = chain.front().name;
     const bool is_new = name != 0 && !variables_.contains(name);
     if (is_new) check_definition(text, chain[1], problem_, review);
+    if (!formula_.empty()) check_formula(text, chain.front(), formula_, variables_, review);
     if (name != 0 && !announced_.contains(name)) chain.front().value = Rational();
     const Rational value = check_links(chain, 0, review);
     if (name != 0 && value.is_number()) {
@@ -330,9 +393,11 @@ StepCheck StepChecker::check(std::string_view step) {
       announced_.erase(name);
       if (is_new && chain.size() == 2 && chain[1].operators > 0) announced_.insert(name);
     }
+    last_value_ = value;
     last = std::move(chain);
   }
   if (!last.empty() && !problem_.empty()) check_stated_answer(text, last, variables_, review);
+  if (!problem_.empty() && formula_.empty()) formula_ = quoted_formula(text);
   return review.check();
 }
 

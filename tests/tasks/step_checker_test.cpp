@@ -163,6 +163,55 @@ TEST_CASE("no text makes the step checker throw, and every range is inside the s
   CHECK(check(std::string(5000, '(') + "1 = 2").verdict == StepVerdict::kNothing);
 }
 
+TEST_CASE("the first wrong step of arithmetic that nobody has marked") {
+  struct Row {
+    const char* problem;
+    std::vector<std::string> steps;
+    std::optional<std::size_t> wrong;
+  };
+  const std::string ab =
+      "This equation can be written as \"A - B\", where A = (8 - 3 + 2 * 4) and "
+      "B = (6 * -1).";
+  const std::string a = "Let's calculate A = (8 - 3 + 2 * 4) = (8 - 3 + 8) = (5 + 8) = 13.";
+  const std::string b = "Let's calculate B = (6 * -1) = -6.";
+  const std::string last = "Then, the final equation is ";
+  const char* const difference = "((8 - 3 + 2 * 4) - (6 * -1)) =";
+  const std::vector<Row> rows = {
+      {difference, {ab, a, b, last + "A - B = 13 - (-6) = 19. So the answer is 19"}, {}},
+      {difference, {ab, a, b, last + "A - B = 13 - 6 = 7. So the answer is 7"}, 3},
+      {difference, {ab, a, b, last + "A - B = 13 - (-6) = 19. So the answer is 13"}, 3},
+      {difference, {ab, a, b, last + "A + B = 13 + -6 = 7. So the answer is 7"}, 3},  // of "A - B"
+      {difference, {ab, a, b, last + "-B + A = 6 + 13 = 19. So the answer is 19"}, {}},
+      {difference, {ab, "Let's calculate A = (8 - 3 + 2 * 4) = (7 * 4) = 28."}, 1},
+      {difference, {ab, "Let's calculate A = (8 - 3 - 2 * 4) = -3."}, 1},
+      {"Calculate ((-6 * 3) - (4 - -8)) + 5.",
+       {"The brackets: -6 * 3 = -18 and 4 - -8 = 12.", "(-18 - 12) + 5 = -30 + 5 = -25."},
+       {}},
+      {"Calculate ((-6 * 3) - (4 - -8)) + 5.", {"The brackets: -6 * 3 = -18 and 4 - -8 = -4."}, 0},
+      {"Calculate ((-6 * 3) - (4 - -8)) + 5.", {"The brackets: -6 * 3 = 18 and 4 - -8 = 12."}, 0},
+      {"((2 - 9) * 4) - (-3 * -3) =",
+       {"Let X = (2 - 9) = -7.", "X * 4 = -28.", "Let Y = (-3 * -3) = -9."},
+       2},
+      {"[(4 + -7) * (1 - 5)] - 6 =",
+       {"[(4 + -7) * (1 - 5)] - 6 = [(-3) * (-4)] - 6", "= 12 - 6", "= 6"},
+       {}},
+      {"[(4 + -7) * (1 - 5)] - 6 =",
+       {"[(4 + -7) * (1 - 5)] - 6 = [(-3) * (-4)] - 6", "= -12 - 6", "= -18"},
+       1},
+      {"[(4 + -7) * (1 - 5)] - 6 =",
+       {"[(4 + -7) * (1 - 5)] - 6 = [(-3) * (-4)] - 6", "= 12 - 6", "= 8"},
+       2},
+      {"(5 × (−3)) + (8 − 12) =", {"5 × (−3) = −15", "8 − 12 = −4", "−15 + (−4) = −11"}, 2},
+      {"2(3 - 7) + (-2)(5) =", {"2(3 - 7) = 2(-4) = -8.", "(-2)(5) = 10."}, 1},
+      {"(1000 - 250 * 4) + 3,000 / 12 =", {"250 * 4 = 1,000.", "3,000 / 12 = 25."}, 1},
+  };
+  for (const Row& row : rows) {
+    INFO(row.problem << " " << row.steps.back());
+    CHECK(first_wrong_step(row.problem, row.steps) == row.wrong);
+  }
+  CHECK(check("He ate 1 and 1/2 = 3").verdict == StepVerdict::kNothing);
+}
+
 TEST_CASE("agreement with people on the first wrong step of real arithmetic") {
   const auto folder = shared_data();
   if (!folder) return;

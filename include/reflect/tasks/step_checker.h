@@ -24,7 +24,7 @@ struct StepCheck {
   // Of the first wrong equation "left = right":
   std::size_t begin = 0;  // its bytes in the step
   std::size_t end = 0;
-  std::string expected;  // the value of its left side, or "a part of the problem"
+  std::string expected;  // the value of its left side, "a part of the problem", or a formula
   std::string written;   // its right side as it stands there, without annotations
 };
 
@@ -36,7 +36,9 @@ struct StepCheck {
 // of one letter. "A = 3 + 4" announces A, and the next "A = ..." must begin with that value.
 //
 // Where the problem itself is an expression, a variable's first definition must be a part of it and
-// "answer is N" must repeat the value of the chain before it in the same step.
+// "answer is N" must repeat the value of the chain before it in the same step. A formula of
+// variables in quotes says what the problem is: it must be worth that where all its variables are
+// parts of the problem, and another one of the same variables must have its value.
 //
 // Only what is provable counts as wrong: results may be rounded or cut at their last written digit,
 // and an equation that holds up to a percent sign, a conversion of units (60 minutes = 1 hour) or
@@ -50,7 +52,9 @@ class StepChecker {
  private:
   std::string problem_;                 // its expression without spaces and brackets, else empty
   std::map<char, Rational> variables_;  // as the solution claims them
+  Rational last_value_;                 // of the last chain; a step "= 12" goes on with it
   std::set<char> announced_;            // given as an expression that is still to be computed
+  std::string formula_;                 // of variables, that the problem was said to be
 };
 
 std::vector<StepCheck> check_steps(std::string_view problem, const std::vector<std::string>& steps);
