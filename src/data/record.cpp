@@ -1,4 +1,4 @@
-#include "reflect/data/record.h"
+#include "data/record_names.h"
 
 #include <algorithm>
 #include <cstdint>
@@ -73,11 +73,6 @@ std::size_t answer_line(std::string_view text) {
   std::size_t at = text.rfind(kAnswerMark);
   while (at != text.npos && at != 0 && text[at - 1] != '\n') at = text.rfind(kAnswerMark, at - 1);
   return at;
-}
-
-std::string gold_answer(std::string_view text) {
-  const std::size_t line = answer_line(text);
-  return std::string(line == text.npos ? text : trimmed(text.substr(line + kAnswerMark.size())));
 }
 
 std::string content_of(const Json& content, const Row& row, const std::string& name) {
@@ -168,19 +163,6 @@ std::optional<std::string> text_field(const Json& other, const char* name) {
   return other[name].get<std::string>();
 }
 
-// The prompt that `other` already holds under its own names.
-std::optional<std::string> prompt_in(const Json& other) {
-  if (auto question = text_field(other, "question")) return question;
-  if (const auto instruction = text_field(other, "instruction")) {
-    return alpaca_prompt(*instruction, text_field(other, "input").value_or(""));
-  }
-  return std::nullopt;
-}
-
-const char* response_key(const Json& other) {
-  return other.contains("instruction") && !other.contains("output") ? "output" : "response";
-}
-
 std::string take_response(Row& row, std::vector<Message>& messages) {
   if (row.has("response")) return row.take_text("response");
   if (!messages.empty() && messages.back().role == "assistant") {
@@ -244,43 +226,31 @@ std::vector<Span> take_spans(Row& row, std::size_t response_size) {
   return spans;
 }
 
-// A row has dozens of spans, so theirs are built without the copies of an initializer list.
-Json json_of(const Span& span) {
-  Json::object_t json;
-  json.reserve(5);
-  json.emplace_back("type", name_of(span.type));
-  json.emplace_back("begin", span.begin);
-  json.emplace_back("end", span.end);
-  if (span.round != 0) json.emplace_back("round", span.round);
-  if (span.proof != Proof::kNone) json.emplace_back("proof", name_of(span.proof));
-  return json;
+}  // namespace
+
+std::string gold_answer(std::string_view text) {
+  const std::size_t line = answer_line(text);
+  return std::string(line == text.npos ? text : trimmed(text.substr(line + kAnswerMark.size())));
 }
 
-Json json_of(const Message& message) {
-  Json json = {{"role", message.role}, {"content", message.content}};
-  if (!message.trained) json["weight"] = 0;
-  return json;
-}
-
-void write_messages(Json& row, const Record& record) {
-  const auto& messages = record.messages;
-  if (messages.size() != 1 || messages[0].role != "user") {
-    row["messages"] = Json::array();
-    for (const Message& message : messages) row["messages"].push_back(json_of(message));
-  } else if (prompt_in(record.other) != messages[0].content) {
-    row["prompt"] = messages[0].content;
+std::optional<std::string> prompt_in(const Json& other) {
+  if (auto question = text_field(other, "question")) return question;
+  if (const auto instruction = text_field(other, "instruction")) {
+    return alpaca_prompt(*instruction, text_field(other, "input").value_or(""));
   }
+  return std::nullopt;
 }
 
-// The `answer` field as it came, when it is not the gold answer itself.
+const char* response_key(const Json& other) {
+  return other.contains("instruction") && !other.contains("output") ? "output" : "response";
+}
+
 const Json* raw_answer(const Record& record) {
   if (!record.other.contains("answer")) return nullptr;
   const Json& raw = record.other["answer"];
   const std::string text = raw.is_string() ? raw.get<std::string>() : raw.dump();
   return record.answer == gold_answer(text) ? &raw : nullptr;
 }
-
-}  // namespace
 
 const std::string& Record::prompt() const {
   const auto last = std::find_if(messages.rbegin(), messages.rend(),
@@ -313,31 +283,6 @@ Record record_of(const Json& json, const std::string& where) {
   record.other = std::move(row).rest();
   if (record.id.empty()) record.id = content_id(record);
   return record;
-}
-
-Json json_of(const Record& record) {
-  Json row = {{"id", record.id}};
-  if (!record.group.empty()) row["group"] = record.group;
-  if (!record.variant.empty()) row["variant"] = record.variant;
-  write_messages(row, record);
-  if (const Json* raw = raw_answer(record)) {
-    row["answer"] = *raw;
-  } else if (record.answer) {
-    row["answer"] = *record.answer;
-  }
-  if (!record.response.empty()) row[response_key(record.other)] = record.response;
-  if (!record.spans.empty()) {
-    Json::array_t spans;
-    spans.reserve(record.spans.size());
-    for (const Span& span : record.spans) spans.push_back(json_of(span));
-    row["spans"] = std::move(spans);
-  }
-  if (!record.scores.is_null()) row["scores"] = record.scores;
-  if (!record.lineage.is_null()) row["lineage"] = record.lineage;
-  for (const auto& [name, value] : record.other.items()) {
-    if (!row.contains(name)) row[name] = value;
-  }
-  return row;
 }
 
 std::string content_id(const Record& record) {

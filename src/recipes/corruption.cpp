@@ -196,20 +196,26 @@ class Proposer {
 };
 
 // Whether the step's result and the answer that follows from it both differ from the right ones.
-bool changes_the_answer(const Program& program, const Execution& wrong) {
-  const std::vector<StepValue> right = execute(program);
-  std::vector<StepValue> values = program.given;
-  if (right[program.quantity_of(wrong.step)] == wrong.result) return false;
-  for (std::size_t i = 0; i < program.steps.size(); ++i) {
+bool changes_the_answer(const ExecutedProgram& executed, const Execution& wrong) {
+  const Program& program = executed.program;
+  const std::vector<StepValue>& right = executed.values;
+  const std::size_t quantity = program.quantity_of(wrong.step);
+  if (right[quantity] == wrong.result) return false;
+  std::vector<StepValue> values = right;
+  values[quantity] = *wrong.result;
+  std::vector<bool> differs(values.size(), false);
+  differs[quantity] = true;
+  for (std::size_t i = wrong.step + 1; i < program.steps.size(); ++i) {
     const ProgramStep& step = program.steps[i];
     const auto [a, b] = step.operands;
-    const auto result = i == wrong.step
-                            ? wrong.result
-                            : apply(step.operation, values[a], values[b], program.modulus);
+    if (!differs[a] && !differs[b]) continue;
+    auto result = apply(step.operation, values[a], values[b], program.modulus);
     if (!result) return true;  // nobody gets to the answer from here
-    values.push_back(*result);
+    const std::size_t at = program.quantity_of(i);
+    differs[at] = *result != right[at];
+    values[at] = std::move(*result);
   }
-  return values.back() != right.back();
+  return differs.back();
 }
 
 }  // namespace
@@ -228,11 +234,12 @@ std::vector<std::string> error_kind_names() {
   return {kNames.begin(), kNames.end()};
 }
 
-std::optional<Execution> wrong_execution(ErrorKind kind, const Family& family,
-                                         const Program& program, const KnownValues& known,
-                                         std::size_t next, Random& random) {
-  std::optional<Execution> wrong = Proposer(family, program, known, next, random).propose(kind);
-  if (!wrong || !changes_the_answer(program, *wrong)) return std::nullopt;
+std::optional<Execution> wrong_execution(ErrorKind kind, const ExecutedProgram& executed,
+                                         const KnownValues& known, std::size_t next,
+                                         Random& random) {
+  std::optional<Execution> wrong =
+      Proposer(executed.family, executed.program, known, next, random).propose(kind);
+  if (!wrong || !changes_the_answer(executed, *wrong)) return std::nullopt;
   return wrong;
 }
 

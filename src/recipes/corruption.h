@@ -35,12 +35,19 @@ std::vector<std::string> error_kind_names();
 // What the solver of a program knows, by quantity.
 using KnownValues = std::vector<std::optional<StepValue>>;
 
+// A program and what its right execution gives, by quantity.
+struct ExecutedProgram {
+  const Family& family;
+  const Program& program;
+  std::vector<StepValue> values;
+};
+
 // A wrong execution of step `next`, or (kPrecedence, kSkippedStep) of the step that uses it, in
 // place of `next`. Its result differs from the right one, and going on from it leads to another
 // answer: both are recomputed. Nothing where the kind does not apply or changes nothing. Not for
 // kTooEarly.
-std::optional<Execution> wrong_execution(ErrorKind kind, const Family& family,
-                                         const Program& program, const KnownValues& known,
-                                         std::size_t next, Random& random);
+std::optional<Execution> wrong_execution(ErrorKind kind, const ExecutedProgram& executed,
+                                         const KnownValues& known, std::size_t next,
+                                         Random& random);
 
 }  // namespace reflect

@@ -200,8 +200,7 @@ class Injection {
 
   // Does `next` wrongly, goes on for a while, notices and repairs.
   bool do_wrong(ErrorKind kind, std::size_t next) {
-    const std::optional<Execution> wrong =
-        wrong_execution(kind, family_, program_, known_, next, random_);
+    const std::optional<Execution> wrong = wrong_execution(kind, executed_, known_, next, random_);
     if (!wrong) return false;
     const GoneOn further = go_on(*wrong, next);
     errors_.push_back({++round_, kind, wrong->step, further.steps.size(), place()});

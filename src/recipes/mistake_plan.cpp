@@ -36,6 +36,7 @@ class MistakePlanner {
   MistakePlanner(const InjectPlan& plan, const ExecutedProgram& executed, Random& random,
                  RedrawCounts& redrawn)
       : plan_(plan),
+        executed_(executed),
         family_(executed.family),
         program_(executed.program),
         right_(executed.values),
@@ -100,12 +101,13 @@ class MistakePlanner {
     if (kind == ErrorKind::kTooEarly) return !is_last;
     if (family_.any_order()) return true;
     for (int attempt = 0; attempt < 2; ++attempt) {  // a proposal that changes nothing is chance
-      if (wrong_execution(kind, family_, program_, known, step, random_)) return true;
+      if (wrong_execution(kind, executed_, known, step, random_)) return true;
     }
     return false;
   }
 
   const InjectPlan& plan_;
+  const ExecutedProgram& executed_;
   const Family& family_;
   const Program& program_;
   const std::vector<StepValue>& right_;

@@ -20,13 +20,6 @@ std::vector<ErrorKind> kinds_for(const InjectPlan& plan, const Family& family);
 // stays below plan.max_too_early where `share` of all mistakes are of this kind.
 double kept_too_early(const InjectPlan& plan, double share);
 
-// A program and what its right execution gives, by quantity.
-struct ExecutedProgram {
-  const Family& family;
-  const Program& program;
-  std::vector<StepValue> values;
-};
-
 // At least one mistake where any is possible, by position. A kind that fits no step is counted in
 // `redrawn` and drawn again.
 std::vector<PlannedMistake> plan_mistakes(const InjectPlan& plan, const ExecutedProgram& executed,

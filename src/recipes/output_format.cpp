@@ -4,6 +4,7 @@
 
 #include "recipes/flawed_way.h"
 #include "reflect/base/error.h"
+#include "reflect/data/record_text.h"
 #include "reflect/recipes/synthesize.h"
 
 namespace reflect {
@@ -57,6 +58,30 @@ Json reply_json(const std::string& text) {
   return Json::array({message_json({"assistant", text}, kOpenAi)});
 }
 
+Json tree_of(OutputFormat format, const TraceRow& row, const Record& record) {
+  switch (format) {
+    case OutputFormat::kRecords:
+      return json_of(record);
+    case OutputFormat::kOpenAiMessages:
+      return {{"messages", conversation(record, kOpenAi)}};
+    case OutputFormat::kShareGpt:
+      return {{"conversations", conversation(record, kShareGpt)}};
+    case OutputFormat::kAlpaca: {
+      const InstructionFields fields = instruction_fields(record);
+      return with_system(record, {{"instruction", fields.instruction},
+                                  {"input", fields.input},
+                                  {"output", fields.output}});
+    }
+    case OutputFormat::kPromptResponse:
+      return with_system(record, {{"prompt", record.prompt()}, {"response", record.response}});
+    case OutputFormat::kDpo:
+      return {{"prompt", messages_json(record, kOpenAi)},
+              {"chosen", reply_json(record.response)},
+              {"rejected", reply_json(row.flawed)}};
+  }
+  fail("reflect-gen", "unknown output format");
+}
+
 }  // namespace
 
 std::vector<std::string> output_format_names() {
@@ -82,28 +107,9 @@ void fit_to(OutputFormat format, TraceRow& row) {
   row.flawed = std::move(*flawed);
 }
 
-Json line_of(OutputFormat format, const TraceRow& row, const Record& record) {
-  switch (format) {
-    case OutputFormat::kRecords:
-      return json_of(record);
-    case OutputFormat::kOpenAiMessages:
-      return {{"messages", conversation(record, kOpenAi)}};
-    case OutputFormat::kShareGpt:
-      return {{"conversations", conversation(record, kShareGpt)}};
-    case OutputFormat::kAlpaca: {
-      const InstructionFields fields = instruction_fields(record);
-      return with_system(record, {{"instruction", fields.instruction},
-                                  {"input", fields.input},
-                                  {"output", fields.output}});
-    }
-    case OutputFormat::kPromptResponse:
-      return with_system(record, {{"prompt", record.prompt()}, {"response", record.response}});
-    case OutputFormat::kDpo:
-      return {{"prompt", messages_json(record, kOpenAi)},
-              {"chosen", reply_json(record.response)},
-              {"rejected", reply_json(row.flawed)}};
-  }
-  fail("reflect-gen", "unknown output format");
+std::string line_of(OutputFormat format, const TraceRow& row, const Record& record) {
+  return format == OutputFormat::kRecords ? json_text_of(record)
+                                          : tree_of(format, row, record).dump();
 }
 
 }  // namespace reflect

@@ -18,7 +18,8 @@ OutputFormat output_format_named(const std::string& name);
 // line needs. A function of the row alone, so that the rows of a run do not depend on timing.
 void fit_to(OutputFormat format, TraceRow& row);
 
-// The line of a row that fits; `record` is the row's. docs/generation.md lists the fields.
-Json line_of(OutputFormat format, const TraceRow& row, const Record& record);
+// The line of a row that fits, without its end; `record` is the row's. docs/generation.md lists the
+// fields. Throws Json::exception for text that is not valid UTF-8.
+std::string line_of(OutputFormat format, const TraceRow& row, const Record& record);
 
 }  // namespace reflect

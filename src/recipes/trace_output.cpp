@@ -13,14 +13,16 @@ namespace reflect {
 namespace {
 
 Json lineage_of(const TraceRow& row, const RunLineage& run) {
-  Json lineage = {{"recipe", run.recipe},
-                  {"recipe_hash", run.recipe_hash},
-                  {"system_prompt_hash", run.system_prompt_hash},
-                  {"teacher", run.teacher},
-                  {"seed", run.seed},
-                  {"place", row.task->place}};
-  lineage["kind"] = row.errors.empty() ? "clean" : row.errors.front().kind;
-  lineage["proof"] = proof_of(row);
+  Json::object_t given;  // built without the copies of an initializer list
+  given.emplace_back("recipe", run.recipe);
+  given.emplace_back("recipe_hash", run.recipe_hash);
+  given.emplace_back("system_prompt_hash", run.system_prompt_hash);
+  given.emplace_back("teacher", run.teacher);
+  given.emplace_back("seed", run.seed);
+  given.emplace_back("place", row.task->place);
+  given.emplace_back("kind", row.errors.empty() ? "clean" : row.errors.front().kind);
+  given.emplace_back("proof", proof_of(row));
+  Json lineage = std::move(given);
   Json::array_t errors;
   for (const TraceError& error : row.errors) {
     Json::object_t entry;
@@ -99,12 +101,16 @@ std::optional<RowsFile> rejection_writer(const std::string& output) {
   return RowsFile(path_beside(output, ".rejected.jsonl"));
 }
 
-void write_line(RowsFile& file, const Json& row) {
+// `text` gives the row's line without its end.
+template <class Text>
+void write_line(RowsFile& file, const Text& text) {
+  std::string line;
   try {
-    file.write(row.dump() + "\n");
+    line = text();
   } catch (const Json::exception& error) {
     fail("reflect-gen", "a row cannot be written: {}", error.what());
   }
+  file.write(line += '\n');
 }
 
 std::int64_t bytes_of_ids(std::int64_t rows) {
@@ -163,12 +169,14 @@ TraceOutput::TraceOutput(const std::string& path, OutputFormat format, RunLineag
 }
 
 void TraceOutput::write(TraceRow& row) {
-  if (row.fate == Fate::kRejected && rejected_) write_line(*rejected_, rejection_of(row));
+  if (row.fate == Fate::kRejected && rejected_) {
+    write_line(*rejected_, [&] { return rejection_of(row).dump(); });
+  }
   if (row.fate != Fate::kAccepted) return;
   const Record record = record_of(row, run_);
   const std::uint64_t id = content_hash64(record.id);
   if (!written_.insert(id).second) return row.end(Fate::kNotUsed, "repeated_row");
-  write_line(accepted_, line_of(format_, row, record));
+  write_line(accepted_, [&] { return line_of(format_, row, record); });
   if (ids_) ids_->write({reinterpret_cast<const char*>(&id), sizeof(id)});
 }
 

@@ -7,6 +7,7 @@
 #include "reflect/base/error.h"
 #include "reflect/base/random.h"
 #include "reflect/data/bad_rows.h"
+#include "reflect/data/record_text.h"
 #include "temp_folder.h"
 
 namespace reflect {
@@ -16,9 +17,12 @@ Record read(const std::string& json) {
   return record_of(parse_json_line(json, "t:1"), "t:1");
 }
 
-// The row as it is written.
+// The row as it is written, by both ways.
 Json written(const std::string& json) {
-  return json_of(read(json));
+  const Record record = read(json);
+  Json row = json_of(record);
+  REQUIRE(json_text_of(record) == row.dump());
+  return row;
 }
 
 std::string reason(const std::string& json) {
@@ -131,6 +135,20 @@ TEST_CASE("spans, scores and lineage survive writing") {
   REQUIRE(row.spans.size() == 2);
   CHECK(row.spans[1] == Span{SpanType::kError, 1, 4, 2, Proof::kExecuted});
   CHECK(json_of(row).dump() == json);
+  CHECK(json_text_of(row) == json);
+}
+
+TEST_CASE("a row's text is that of its JSON, whatever the texts hold") {
+  Record row = read(R"({"prompt":"p","response":"ab","zeta\n":1})");
+  row.messages = {
+      {"system", "s"}, {"user", "u\n\"\\"}, {"assistant", "\x7f\t", false}, {"user", ""}};
+  row.answer = std::string("\0\x1f", 2);
+  row.group = "Zürich 日本 \U0001F600";
+  row.response = "<thinking>\n\"a\\b\"\r\n</thinking>";
+  row.spans = {{SpanType::kThinking, 0, 123456789012}, {SpanType::kError, 2, 3, -1, Proof::kNone}};
+  CHECK(json_text_of(row) == json_of(row).dump());
+  row.variant = "\xc3(";
+  CHECK_THROWS_AS(json_text_of(row), Json::exception);
 }
 
 TEST_CASE("a row without an id gets a hash of its content") {

@@ -48,7 +48,7 @@ RunLineage lineage(const std::string& system_prompt) {
 Json line_in(const std::string& format, TraceRow row, const RunLineage& run = lineage("Think.")) {
   fit_to(output_format_named(format), row);
   REQUIRE(row.fate == Fate::kAccepted);
-  return line_of(output_format_named(format), row, record_of(row, run));
+  return Json::parse(line_of(output_format_named(format), row, record_of(row, run)));
 }
 
 std::vector<std::string> keys_of(const Json& json) {
