@@ -1,6 +1,10 @@
 #include "recipes/source.h"
 
+#include <unistd.h>
+
 #include <algorithm>
+#include <cstring>
+#include <filesystem>
 
 #include "reflect/base/error.h"
 #include "reflect/base/hash.h"
@@ -44,18 +48,56 @@ std::optional<SourceTask> ProceduralSource::next() {
   task.problem.id = content_id(task.problem);
   task.problem.other["family"] = task.program->family;
   task.problem.other["operations"] = task.program->steps.size();
-  if (!seen_.insert(content_hash64(task.program->prompt)).second) {
+  if (!remember(content_hash64(task.program->prompt))) {
     task.refused = "repeated_problem";
     task.not_meant = true;
   }
   return task;
 }
 
-// Which problems have come before has to be known: all are made once more, without their records.
+bool ProceduralSource::remember(std::uint64_t hash) {
+  if (!kept_at_.empty()) to_keep_.push_back(hash);
+  return seen_.insert(hash).second;
+}
+
 bool ProceduralSource::skip_to(const SourceMark& mark) {
   if (mark.items > count_) return false;
-  while (place_ < mark.items) seen_.insert(content_hash64(generator_.make(place_++).prompt));
+  if (!read_kept(mark.items)) {
+    while (place_ < mark.items) remember(content_hash64(generator_.make(place_++).prompt));
+  }
   return true;
+}
+
+// Takes the hashes of the first problems from the file of an earlier run, where it has them all.
+bool ProceduralSource::read_kept(std::uint64_t items) {
+  std::error_code error;
+  const std::uintmax_t size = std::filesystem::file_size(kept_at_, error);
+  if (error || size < items * sizeof(std::uint64_t)) return false;
+  const MappedFile file(kept_at_);
+  seen_.reserve(2 * items);
+  for (; place_ < items; ++place_) {
+    std::uint64_t hash = 0;
+    std::memcpy(&hash, file.data() + place_ * sizeof(hash), sizeof(hash));
+    seen_.insert(hash);
+  }
+  kept_items_ = items;
+  return true;
+}
+
+void ProceduralSource::sync(const SourceMark& mark) {
+  if (kept_at_.empty()) return;
+  if (!kept_)
+    kept_.emplace(kept_at_, static_cast<std::int64_t>(kept_items_ * sizeof(std::uint64_t)));
+  const auto end = to_keep_.begin() + static_cast<std::ptrdiff_t>(mark.items - kept_items_);
+  kept_->write({reinterpret_cast<const char*>(to_keep_.data()),
+                static_cast<std::size_t>(end - to_keep_.begin()) * sizeof(std::uint64_t)});
+  kept_->sync();
+  to_keep_.erase(to_keep_.begin(), end);
+  kept_items_ = mark.items;
+}
+
+void ProceduralSource::discard() {
+  if (!kept_at_.empty()) ::unlink(kept_at_.c_str());
 }
 
 }  // namespace reflect

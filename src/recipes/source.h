@@ -6,6 +6,7 @@
 #include <string>
 #include <unordered_set>
 
+#include "recipes/rows_file.h"
 #include "recipes/task.h"
 #include "reflect/recipes/synthesize.h"
 
@@ -27,11 +28,17 @@ class TaskSource {
   // Reads over what stands before the mark, much faster than next() does; of a source that was not
   // read yet. False where something else stands there: the source is not to be used then.
   virtual bool skip_to(const SourceMark& mark) = 0;
+  // What skip_to() of a later run has to know is kept in this folder from now on; sync() puts it on
+  // the disk for all that stands before the mark, discard() is for an end that no run goes on from.
+  virtual void keep_in(const std::string&) {}
+  virtual void sync(const SourceMark&) {}
+  virtual void discard() {}
   // How many there are in all; 0: not known.
   virtual std::int64_t problems() const { return 0; }
 };
 
-// Generated problems with their programs. A problem that came before is refused.
+// Generated problems with their programs. A problem that came before is refused, so the hashes of
+// all are kept (8 bytes each): skip_to() makes them once more only where that file is missing.
 class ProceduralSource : public TaskSource {
  public:
   // `count` problems.
@@ -39,13 +46,24 @@ class ProceduralSource : public TaskSource {
   std::optional<SourceTask> next() override;
   SourceMark mark() const override { return {place_, 0}; }
   bool skip_to(const SourceMark& mark) override;
+  void keep_in(const std::string& folder) override { kept_at_ = folder + "/problems.seen"; }
+  void sync(const SourceMark& mark) override;
+  void discard() override;
   std::int64_t problems() const override { return static_cast<std::int64_t>(count_); }
 
  private:
+  // Whether it has not come before.
+  bool remember(std::uint64_t hash);
+  bool read_kept(std::uint64_t items);
+
   ProblemGenerator generator_;
   std::size_t count_;
   std::size_t place_ = 0;
   std::unordered_set<std::uint64_t> seen_;  // hashes of prompts
+  std::string kept_at_;                     // empty: nothing is kept
+  std::optional<GrowingFile> kept_;
+  std::uint64_t kept_items_ = 0;
+  std::vector<std::uint64_t> to_keep_;  // of the problems behind those
 };
 
 // Problems of a JSON Lines file with the solutions recorded there. A malformed row is refused, and
@@ -76,6 +94,9 @@ class ShardSource : public TaskSource {
   std::optional<SourceTask> next() override;
   SourceMark mark() const override { return source_->mark(); }
   bool skip_to(const SourceMark& mark) override { return source_->skip_to(mark); }
+  void keep_in(const std::string& folder) override { source_->keep_in(folder); }
+  void sync(const SourceMark& mark) override { source_->sync(mark); }
+  void discard() override { source_->discard(); }
 
  private:
   std::unique_ptr<TaskSource> source_;

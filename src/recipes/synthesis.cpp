@@ -80,11 +80,13 @@ ExitCode Synthesis::run(const std::function<std::unique_ptr<TaskSource>()>& open
     if (resumable_) {
       store_->set_checkpoint("");  // before what it speaks of is cut off
       open_files(RunCheckpoint());
+      source->keep_in(run_folder(config_.output));
     } else {
       output_.emplace(config_.output, format_, RunLineage(recipe_, config_));
       distinct_.emplace(recipe_);
     }
   }
+  source_ = source.get();
   return go_on(*source, 0) ? conclude() : ExitCode::kIncomplete;
 }
 
@@ -97,6 +99,7 @@ std::unique_ptr<TaskSource> Synthesis::restored(
   if (!found || found->command != checkpoint_.command) return nullptr;
   if (config_.accept != 0 && found->counts.accepted >= config_.accept) return nullptr;
   std::unique_ptr<TaskSource> source = open();
+  source->keep_in(run_folder(config_.output));
   if (!source->skip_to(found->source) || !go_on_from(*found)) return nullptr;
   return source;
 }
@@ -136,6 +139,7 @@ void Synthesis::save_checkpoint() {
   last_checkpoint_ = now;
   checkpoint_.output = output_->sync();
   checkpoint_.distinct = distinct_->sync();
+  source_->sync(checkpoint_.source);
   checkpoint_.clean = clean_;
   checkpoint_.counts = counts_;
   store_->set_checkpoint(text_of(checkpoint_));
@@ -338,6 +342,7 @@ ExitCode Synthesis::conclude() {
   output_->commit(manifest, data_card(manifest), final);
   if (resumable_ && final) store_->set_checkpoint("");
   if (final) distinct_->discard();
+  if (final) source_->discard();
   fmt::print(config_.output == "-" ? stderr : stdout, "{}{}{}", table_of(counts_),
              recipe_.error_profile ? table_of(counts_.errors, *recipe_.error_profile) : "",
              asker_ ? table_of(used_, asker_->oddities()) : "");

@@ -80,6 +80,7 @@ class Synthesis {
   std::optional<TraceOutput> output_;
   std::optional<DistinctRows> distinct_;
   std::optional<Progress> progress_;
+  TaskSource* source_ = nullptr;  // of the run
   std::chrono::steady_clock::time_point start_, shown_;
   std::int64_t tokens_before_ = 0;  // in the store when this process began
   std::int64_t problems_ = 0;       // of the source; 0: not known

@@ -118,6 +118,44 @@ TEST_CASE("a source is read over to where it was, unless something else stands t
   CHECK_FALSE(fewer.skip_to(generated.mark()));
 }
 
+TEST_CASE("generated problems that came before are known without being made again") {
+  const TempFolder folder;
+  ProceduralConfig config;
+  config.family = {"arithmetic"};
+  config.operations = {"1"};
+  const auto open = [&] {
+    auto source = std::make_unique<ProceduralSource>(config, 1, 4000);
+    source->keep_in(folder.path());
+    return source;
+  };
+  const auto first = open();
+  std::size_t repeated = 0;
+  for (int i = 0; i < 3000; ++i) repeated += first->next()->refused.empty() ? 0 : 1;
+  CHECK(repeated > 0);
+  const SourceMark mark = first->mark();
+  const std::optional<SourceTask> expected = first->next();
+  first->sync(mark);
+  const std::string kept = folder / "problems.seen";
+  CHECK(read_file(kept).size() == 8 * mark.items);
+  const auto next_after_skip = [&] {
+    const auto source = open();
+    REQUIRE(source->skip_to(mark));
+    auto task = source->next();
+    source->sync(source->mark());
+    CHECK(read_file(kept).size() == 8 * (mark.items + 1));
+    return task->refused;
+  };
+  CHECK(next_after_skip() == expected->refused);
+  std::string hashes = read_file(kept);
+  write_file_atomic(kept, hashes.substr(0, 8 * mark.items - 1));  // all are made again
+  CHECK(next_after_skip() == expected->refused);
+  CHECK(read_file(kept) == hashes);
+  // Proves that the file is what was read: its first hash is now that of the problem to come.
+  hashes.replace(0, 8, hashes, 8 * mark.items, 8);
+  write_file_atomic(kept, hashes.substr(0, 8 * mark.items));
+  CHECK(next_after_skip() == "repeated_problem");
+}
+
 TEST_CASE("a file that grows keeps what was synced and takes its name at the end") {
   const TempFolder folder;
   const std::string part = folder / "rows.part";
