@@ -91,10 +91,14 @@ Pipeline::Pipeline(const Recipe& recipe, std::uint64_t seed, const TeacherTable&
       asked_[i] = teacher;
       asks_ = true;
     } else if (needs_model(step)) {
+      const TeacherConfig& found = teachers.configs()[teacher];
+      const bool named = !asking->teacher.empty() && asking->teacher != found.name;
       fail_usage("recipe",
-                 "{}: step {} asks a model, the teacher {} is none; give --teacher.kind "
-                 "local or openai",
-                 step.place, step.kind(), teachers.configs()[teacher].kind);
+                 "{}: step {} asks a model{}, the teacher {} is none; give --teacher.kind "
+                 "local or openai{}",
+                 step.place, step.kind(),
+                 named ? fmt::format("; no teacher has the name \"{}\"", asking->teacher) : "",
+                 found.kind, named ? ", or a file with `teachers` (--config)" : "");
     }
   }
 }

@@ -112,7 +112,9 @@ class RecipeFile {
     const bool bare = node.IsScalar();
     const std::size_t line = static_cast<std::size_t>(node.Mark().line) + 1;
     if (!bare && (!node.IsMap() || node.size() != 1)) {
-      fail_usage("recipe", "{}:{}: a step is \"- kind: {{settings}}\", one kind each", path_, line);
+      const bool outside = node.IsMap() && node["when"];
+      fail_usage("recipe", "{}:{}: a step is \"- kind: {{settings}}\", one kind each{}", path_,
+                 line, outside ? "; `when` is one of its settings" : "");
     }
     const YAML::Node name = bare ? node : node.begin()->first;
     RecipeStep step{step_named(name.Scalar(), line, path_), {}, fmt::format("{}:{}", path_, line)};

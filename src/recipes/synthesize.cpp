@@ -140,8 +140,10 @@ Recipe recipe_for(const SynthesizeConfig& config) {
   const TeacherTable teachers = teachers_of(config);
   for (const TeacherConfig& teacher : teachers.configs()) {
     if (std::ranges::find(recipe.teachers, teacher.kind) != recipe.teachers.end()) continue;
-    fail_usage("reflect-gen", "the recipe {} has no use for the teacher {}; it works with {}",
-               recipe.name, teacher.kind, fmt::join(recipe.teachers, ", "));
+    fail_usage("reflect-gen",
+               "the recipe {} works with the teachers {}, not with {}; {} says which", recipe.name,
+               fmt::join(recipe.teachers, ", "), teacher.kind,
+               teacher.name.empty() ? "--teacher.kind" : "its `kind` under `teachers`");
   }
   return recipe;
 }
