@@ -35,7 +35,7 @@ LossAndGradients loss_and_gradients(const at::Tensor& hidden, const at::Tensor& 
                                     const at::Tensor& targets, const at::Tensor& weights,
                                     Wanted wanted) {
   const std::int64_t rows = hidden.size(0), vocab = lm_head.size(0);
-  const std::int64_t chunk = std::max<std::int64_t>(64, kLogitsAtATime / vocab);
+  const std::int64_t chunk = rows_of_logits(vocab);
   LossAndGradients result;
   result.nll = at::empty({rows}, weights.options());
   if (wanted.hidden) result.hidden = at::empty_like(hidden);
@@ -106,6 +106,10 @@ struct TokenNll : torch::autograd::Function<TokenNll> {
 };
 
 }  // namespace
+
+std::int64_t rows_of_logits(std::int64_t vocab_size) {
+  return std::max<std::int64_t>(64, kLogitsAtATime / vocab_size);
+}
 
 at::Tensor token_nll(const at::Tensor& hidden, const at::Tensor& lm_head,
                      const at::Tensor& targets) {

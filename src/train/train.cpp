@@ -4,6 +4,7 @@
 #include <iostream>
 
 #include "explain.h"
+#include "limits.h"
 #include "preference_data.h"
 #include "preflight.h"
 #include "rank_log.h"
@@ -14,6 +15,7 @@
 #include "reflect/dist/process_group.h"
 #include "reflect/train/trainer.h"
 #include "run_folder.h"
+#include "show_plan.h"
 
 namespace reflect {
 namespace {
@@ -45,7 +47,7 @@ std::vector<double> mix_shares(const TrainConfig& config) {
 void check_order(const TrainConfig& config) {
   const std::vector<double> shares = mix_shares(config);
   const bool draws = !shares.empty() || !config.weight_by.empty();
-  if (!shares.empty() && shares.size() != config.train.size())
+  if (!shares.empty() && shares.size() != config.train.size() && !config.plan.show)
     fail_usage("train", "--mix has {} shares for {} files of --train; give one each", shares.size(),
                config.train.size());
   if (!shares.empty() && std::ranges::max(shares) == 0)
@@ -63,14 +65,17 @@ void check(const TrainConfig& config) {
     if (!good) fail_usage("train", "--{} {}", flag, remedy);
   };
   require(!config.model.empty(), "model", "is missing; give the folder of a base checkpoint");
-  require(!config.train.empty(), "train", "is missing; give at least one file of rows");
-  require(!config.output.empty() || config.explain > 0, "output",
+  require(!config.train.empty() || config.plan.show, "train",
+          "is missing; give at least one file of rows");
+  require(!config.output.empty() || config.explain > 0 || config.plan.show, "output",
           "is missing; give the folder of the run");
   require(config.gradient_accumulation_steps > 0, "gradient_accumulation_steps",
           "must be at least 1");
   require(config.max_seq_length >= 0, "max_seq_length", "must not be negative");
   require(config.max_steps >= 0, "max_steps", "must not be negative; 0 leaves it to epochs");
   require(config.max_tokens >= 0, "max_tokens", "must not be negative; 0 leaves it to epochs");
+  require(config.plan.gpus >= 0, "plan.gpus", "must not be negative; 0: those of this job");
+  require(config.plan.nodes > 0, "plan.nodes", "must be at least 1");
   require(config.explain >= 0, "explain", "must not be negative; 0 trains");
   require(config.save_every >= 0, "save_every", "must not be negative; 0 saves at signals only");
   require(config.clip >= 0, "clip", "must not be negative; 0 clips nothing");
@@ -140,23 +145,11 @@ ProcessGroup meet(const TrainConfig& config, const LaunchEnvironment& place, con
   return group;
 }
 
-std::int64_t max_seq_length_of(const TrainConfig& config) {
-  const std::int64_t window = read_llama_config(config.model).max_position_embeddings;
-  if (config.max_seq_length == 0) return std::min<std::int64_t>(window, 4096);
-  if (config.max_seq_length > window)
-    fail_usage("train", "--max_seq_length {} is more than the model's window of {}",
-               config.max_seq_length, window);
-  return config.max_seq_length;
-}
-
 enum class PlanOf { kTrained, kHeldout };
 
 PackPlan plan_of(const TrainConfig& config, const TrainingData& data, PlanOf use) {
   const bool trained = use == PlanOf::kTrained;
-  const std::int64_t rows_per_item = config.loss.kind == "dpo" ? 2 : 1;
-  const std::int64_t capacity = config.packing.capacity > 0
-                                    ? config.packing.capacity
-                                    : rows_per_item * max_seq_length_of(config);
+  const std::int64_t rows_per_item = rows_of_item(config), capacity = pack_capacity_of(config);
   PackPlan plan(data.lengths(),
                 {.capacity = capacity,
                  .window = config.packing.window,
@@ -288,7 +281,22 @@ void report(const TrainingData& data, const TrainingData& heldout, const PackPla
                static_cast<double>(length.packs * plan.options().capacity));
 }
 
+// The plan of the longest pack, on this machine.
+void report_expected_memory(const TrainConfig& config, const Runtime& runtime, const PackPlan& plan,
+                            const LaunchEnvironment& place) {
+  RunShape run = run_shape_of(config, runtime.dtype);
+  const std::vector<Batch> packs = plan.epoch(0);
+  const auto longest = std::ranges::max(packs, {}, [](const Batch& pack) { return pack.tokens(); });
+  run.pack_tokens = run.trained_tokens = longest.tokens();
+  Machine machine;
+  machine.is_cpu = runtime.device.is_cpu();
+  machine.ranks_of_node = std::max(1, place.local_world_size);
+  machine.nodes = place.world_size / machine.ranks_of_node;
+  log_info("{}", memory_summary(plan_run(run, machine)));
+}
+
 ExitCode train_as(const LaunchEnvironment& place, const TrainConfig& config) {
+  if (config.plan.show) return show_plan(config, place);
   Runtime runtime = start_runtime(config.runtime);
   if (runtime.device.is_cuda()) runtime.device = use_gpu(place.local_rank);
   const auto tokenizer = load_tokenizer(config.model);
@@ -315,6 +323,7 @@ ExitCode train_as(const LaunchEnvironment& place, const TrainConfig& config) {
   const RunLength length = measure_run(plan, {config.epochs, config.max_steps, config.max_tokens,
                                               config.gradient_accumulation_steps});
   report(data, heldout, plan, length);
+  report_expected_memory(settled, runtime, plan, place);
   TunedModel model(model_options(config, group), runtime);
   check_packing(model, data.examples, plan.epoch(0).front());
   Trainer trainer(trainer_config(config, length, identity), model, data.examples, PackStream(plan),

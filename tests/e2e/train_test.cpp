@@ -52,6 +52,30 @@ TEST_CASE("a run that was killed or asked to stop ends with the bytes of an undi
   CHECK(metrics_of(place.run).size() == 10);
 }
 
+TEST_CASE("--plan needs no more than config.json and says what would fit") {
+  const std::string shapes = REFLECT_SOURCE_DIR "/tests/golden/plan/";
+  const Arguments node = {"--plan",   "--plan.gpus", "8",     "--plan.gpu",
+                          "h100-80g", "--placement", "shard", "--model"};
+  Arguments large = node, small = node;
+  large.push_back(shapes + "405b");
+  small.push_back(shapes + "70b");
+  const ToolResult fits = run_tool("reflect-train", small);
+  INFO(fits.err);
+  CHECK(fits.exit_code == 0);
+  CHECK_THAT(fits.out, Catch::Contains("1 node x 8 h100-80g") && Catch::Contains("peak") &&
+                           Catch::Contains("tokens/s"));
+  const ToolResult refused = run_tool("reflect-train", large);
+  CHECK(refused.exit_code == 2);
+  CHECK_THAT(refused.err, Catch::Contains("smallest change that fits: --base.storage nf4"));
+  CHECK_THAT(refused.out, Catch::Contains("peak"));
+  large.push_back("--plan.json");
+  CHECK(Json::parse(run_tool("reflect-train", large).out)["fits"] == false);
+  const ToolResult here = run_tool("reflect-train", {"--plan", "--model", kModel});
+  INFO(here.err);
+  CHECK(here.exit_code == 0);
+  CHECK_THAT(here.out, Catch::Contains("1 process of this machine's CPU"));
+}
+
 TEST_CASE("held-out rows are measured on the way, and the best checkpoints stay") {
   const Workplace place;
   const std::string heldout = place.folder / "heldout.jsonl", plain = place.folder / "plain";

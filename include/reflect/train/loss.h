@@ -10,6 +10,9 @@ struct TokenLoss {
   at::Tensor nll;  // [N] fp32: -log p of each target, without gradient
 };
 
+// Positions whose logits exist at a time.
+std::int64_t rows_of_logits(std::int64_t vocab_size);
+
 // Of hidden states [N, H], the output matrix `lm_head` [V, H], `targets` [N] (int64) and `weights`
 // [N] (fp32). Logits exist for a few rows at a time, as a product in the dtype of `hidden` and from
 // there in fp32. The gradient is computed on the way, chunk by chunk, so the backward pass only

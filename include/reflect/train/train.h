@@ -12,6 +12,7 @@
 #include "reflect/model/lora.h"
 #include "reflect/train/optimizer.h"
 #include "reflect/train/pack_plan.h"
+#include "reflect/train/plan.h"
 #include "reflect/train/schedule.h"
 #include "reflect/train/training_data.h"
 
@@ -63,6 +64,7 @@ struct TrainConfig {
   std::int64_t keep_best = 0;
   std::string save_dtype = "auto";
   std::int64_t explain = 0;
+  PlanConfig plan;
   LaunchConfig launch;
   RuntimeConfig runtime;
 
@@ -120,6 +122,7 @@ struct TrainConfig {
     v("save_dtype", save_dtype, "Type of the written model (method full); auto: as computed.",
       {"auto", "fp32", "bf16"});
     v("explain", explain, "Print this many packed rows token by token and stop; 0: train.");
+    plan.visit(v);
     v("launch", launch, "");
     runtime.visit(v);
   }

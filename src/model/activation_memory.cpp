@@ -1,0 +1,116 @@
+// What the functions of decoder_block, dense, attention and elementwise save for their gradients.
+#include <algorithm>
+
+#include "reflect/model/memory.h"
+
+namespace reflect {
+
+namespace {
+
+constexpr std::int64_t kFloatWidth = 4;
+
+// The terms of one block, in bytes. A row of x is [hidden], of q [query], of gate [inner].
+class BlockTerms {
+ public:
+  BlockTerms(const LlamaConfig& model, const PassLayout& pass)
+      : model_(model),
+        pass_(pass),
+        width_(static_cast<std::int64_t>(c10::elementSize(pass.dtype))),
+        hidden_(rows(model.hidden_size)),
+        query_(rows(model.num_attention_heads * model.head_dim)),
+        key_(rows(model.num_key_value_heads * model.head_dim)),
+        inner_(rows(model.intermediate_size)) {}
+
+  std::int64_t hidden() const { return hidden_; }
+  std::int64_t inner() const { return inner_; }
+  bool trains(Projection p) const {
+    return !pass_.lora ||
+           std::ranges::find(pass_.lora->targets, name_of(p)) != pass_.lora->targets.end();
+  }
+
+  // What a norm saves beside its input, which counts as the residual stream: the scale of each row.
+  // On a GPU it is made of single operations and saves an fp32 copy of its input instead of it.
+  std::int64_t norm() const {
+    const std::int64_t wider = pass_.on_cpu ? 0 : kFloatWidth - width_;
+    return pass_.tokens * (kFloatWidth + model_.hidden_size * wider);
+  }
+
+  // Saved between x and what attention gives back to the residual stream, without x.
+  std::int64_t attention() const {
+    const bool shared = model_.num_attention_heads == model_.num_key_value_heads;
+    const std::int64_t log_sums = pass_.tokens * model_.num_attention_heads * kFloatWidth;
+    std::int64_t bytes = norm() + query_ + 2 * (shared ? key_ : query_) + query_ + log_sums;
+    bytes += inputs({Projection::kQ, Projection::kK, Projection::kV}, hidden_);
+    // Rows are computed one by one and joined: the joined output is another copy.
+    if (pass_.several_rows || has_dropout()) bytes += inputs({Projection::kO}, query_);
+    return bytes + branches({Projection::kQ, Projection::kK, Projection::kV, Projection::kO});
+  }
+
+  // Saved between the residual stream and the block's output, without the stream.
+  std::int64_t feed_forward() const {
+    const std::int64_t silu = pass_.on_cpu ? 0 : inner_;
+    return norm() + 2 * inner_ + silu + inputs({Projection::kGate, Projection::kUp}, hidden_) +
+           inputs({Projection::kDown}, inner_) +
+           branches({Projection::kGate, Projection::kUp, Projection::kDown});
+  }
+
+  // Beside all that is saved, where the last product's gradient is at its largest: those of its
+  // input and of what the input was made of.
+  std::int64_t backward() const {
+    const auto [out, in] = shape_of(model_, Projection::kDown);
+    if (!pass_.lora) return inner_ + std::max(inner_, out * in * width_);
+    if (!trains(Projection::kDown)) return 3 * inner_;
+    return 2 * inner_ + rows(pass_.lora->rank) + (out + in) * pass_.lora->rank * kFloatWidth;
+  }
+
+ private:
+  using Projections = std::initializer_list<Projection>;
+
+  std::int64_t rows(std::int64_t columns) const { return pass_.tokens * columns * width_; }
+  bool has_dropout() const { return pass_.lora && pass_.lora->dropout > 0; }
+
+  // The input that trained projections share; with dropout a copy and a mask for each.
+  std::int64_t inputs(Projections projections, std::int64_t input) const {
+    const auto trained = std::ranges::count_if(projections, [&](auto p) { return trains(p); });
+    return input * (has_dropout() ? 2 * trained : std::min<std::int64_t>(trained, 1));
+  }
+
+  // Of the adapters: the product with A, and copies of both factors in the type of x. DoRA scales
+  // an output that it keeps.
+  std::int64_t branches(Projections projections) const {
+    std::int64_t bytes = 0;
+    for (const Projection p : projections) {
+      if (!pass_.lora || !trains(p)) continue;
+      const auto [out, in] = shape_of(model_, p);
+      bytes += rows(pass_.lora->rank);
+      if (width_ != kFloatWidth) bytes += (out + in) * pass_.lora->rank * width_;
+      if (pass_.lora->dora) bytes += rows(out);
+    }
+    return bytes;
+  }
+
+  const LlamaConfig& model_;
+  const PassLayout& pass_;
+  std::int64_t width_, hidden_, query_, key_, inner_;
+};
+
+}  // namespace
+
+ActivationMemory activation_memory(const LlamaConfig& model, const PassLayout& pass) {
+  const BlockTerms block(model, pass);
+  const std::int64_t layers = model.num_hidden_layers, x = block.hidden();
+  // Ids, positions, targets and weights; cosines and sines.
+  const std::int64_t inputs = pass.tokens * (44 + model.head_dim * kFloatWidth);
+  const std::int64_t own = block.attention() + x + block.feed_forward();  // x: between both halves
+  if (pass.recompute == Recompute::kBlock) {
+    const std::int64_t kept = inputs + layers * x + x + block.norm();
+    // The output is not needed any more but its gradient is there; then a block with all it saves,
+    // its output again, and its backward pass.
+    return {kept, own + x + block.backward()};
+  }
+  // A frozen embedding needs no gradient: nothing of the first norm is saved.
+  const std::int64_t first = pass.lora ? x + block.norm() : 0;
+  return {inputs + layers * (own + x) - first + x + block.norm(), block.backward()};
+}
+
+}  // namespace reflect

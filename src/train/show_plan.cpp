@@ -1,0 +1,158 @@
+#include "show_plan.h"
+
+#include <ATen/ops/ones.h>
+#include <c10/core/CachingDeviceAllocator.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <filesystem>
+#include <fstream>
+#include <iostream>
+
+#include "limits.h"
+#include "reflect/model/product.h"
+
+namespace reflect {
+namespace {
+
+// What of a CPU's matrix-product rate training reaches with this project's kernels.
+constexpr double kCpuEfficiency = 0.6;
+constexpr double kCpuLink = 2e9;   // Gloo between processes of a machine
+constexpr double kDiskRate = 2e9;  // mapped files, mostly in the page cache
+
+// Bytes that processes of this machine may use: the control group's limit where there is one.
+double cpu_memory() {
+  double memory =
+      static_cast<double>(sysconf(_SC_PHYS_PAGES)) * static_cast<double>(sysconf(_SC_PAGESIZE));
+  double limit = 0;
+  if (std::ifstream("/sys/fs/cgroup/memory.max") >> limit && limit > 0)
+    memory = std::min(memory, limit);
+  return memory;
+}
+
+// Of matrix products, measured for a fifth of a second.
+double measured_flops(at::ScalarType dtype) {
+  using Clock = std::chrono::steady_clock;
+  constexpr std::int64_t kSize = 1024;
+  constexpr double kProduct = 2.0 * kSize * kSize * kSize;
+  const at::Tensor a = at::ones({kSize, kSize}, dtype);
+  product(a, a);  // makes threads and kernels
+  const auto start = Clock::now();
+  double flops = 0, seconds = 0;
+  while (seconds < 0.2) {
+    product(a, a);
+    flops += kProduct;
+    seconds = std::chrono::duration<double>(Clock::now() - start).count();
+  }
+  return flops / seconds;
+}
+
+double gpu_memory(const at::Device& device) {
+  return static_cast<double>(at::getDeviceAllocator(device.type())
+                                 ->getMemoryInfo(std::max<int>(0, device.index()))
+                                 .second);
+}
+
+struct Planned {
+  RunShape run;
+  Machine machine;
+};
+
+Planned planned_for(const TrainConfig& config, const LaunchEnvironment& place) {
+  const PlanConfig& plan = config.plan;
+  const std::int64_t job =
+      place.world_size > 1 ? place.world_size : std::max<std::int64_t>(1, config.launch.nproc);
+  const bool here = plan.gpu == "here";
+  const std::int64_t of_node = plan.gpus > 0 ? plan.gpus : here ? job : 1;
+  if (!here) {
+    const at::ScalarType dtype = config.runtime.dtype == "fp32" ? at::kFloat : at::kBFloat16;
+    return {run_shape_of(config, dtype), machine_of_gpus(plan.gpu, plan.nodes, of_node)};
+  }
+  const Runtime runtime = start_runtime(config.runtime);
+  return {run_shape_of(config, runtime.dtype), machine_at_hand(runtime, plan.nodes, of_node)};
+}
+
+std::string as_change(const PlanChange& change) {
+  const RunPlan plan = plan_run(change.run, change.machine);
+  return fmt::format(
+      "{} ({:.1f} GiB a rank{})", change.flags, static_cast<double>(plan.peak) / (1 << 30),
+      plan.tokens_per_second > 0 ? fmt::format(", about {:.0f} tokens/s", plan.tokens_per_second)
+                                 : "");
+}
+
+[[noreturn]] void refuse(const Planned& planned, const RunPlan& plan) {
+  constexpr std::size_t kShown = 3;
+  const std::vector<PlanChange> changes = changes_that_fit(planned.run, planned.machine);
+  std::string remedy = "no other setting fits either; take a machine with more memory";
+  for (std::size_t i = 0; i < std::min(kShown, changes.size()); ++i)
+    remedy = i == 0 ? "smallest change that fits: " + as_change(changes[i])
+                    : remedy + "; or " + as_change(changes[i]);
+  fail_usage("plan", "a rank needs {:.1f} GiB and {} has {:.1f}; {}",
+             static_cast<double>(plan.peak) / (1 << 30), planned.machine.name,
+             planned.machine.memory / (1 << 30), remedy);
+}
+
+}  // namespace
+
+RunShape run_shape_of(const TrainConfig& config, at::ScalarType dtype) {
+  RunShape run;
+  run.model = read_llama_config(config.model);
+  run.base = {
+      .dtype = dtype, .storage = config.base.storage, .placement = config.placement.placement};
+  run.hybrid_group = config.placement.hybrid.group;
+  if (config.method == "lora")
+    run.lora =
+        config.adapter.empty() ? config.lora : read_adapter(config.adapter, run.model).config;
+  if (run.lora)
+    for (const std::string& target : run.lora->targets) projection_named(target);  // known?
+  run.recompute = recompute_named(config.recompute);
+  run.row_tokens = max_seq_length_of(config);
+  run.pack_tokens = run.trained_tokens = pack_capacity_of(config);
+  run.packs_of_step = config.gradient_accumulation_steps;
+  run.pairs = config.loss.kind == "dpo";
+  return run;
+}
+
+Machine machine_at_hand(const Runtime& runtime, std::int64_t nodes, std::int64_t ranks_of_node) {
+  const auto ranks = static_cast<double>(ranks_of_node);
+  if (!runtime.device.is_cpu())
+    return {.name = "GPU of this machine",
+            .nodes = nodes,
+            .ranks_of_node = ranks_of_node,
+            .memory = gpu_memory(runtime.device)};
+  return {.name = "this machine's CPU",
+          .is_cpu = true,
+          .nodes = nodes,
+          .ranks_of_node = ranks_of_node,
+          .memory = cpu_memory() / ranks,
+          .flops = measured_flops(runtime.dtype) / ranks,
+          .efficiency = kCpuEfficiency,
+          .link = kCpuLink / ranks,
+          .network = kCpuLink / ranks,
+          .host_link = kDiskRate / ranks};
+}
+
+ExitCode show_plan(const TrainConfig& config, const LaunchEnvironment& place) {
+  if (place.rank != 0) return ExitCode::kDone;
+  const Planned planned = planned_for(config, place);
+  const RunPlan plan = plan_run(planned.run, planned.machine);
+  std::cout << (config.plan.json ? plan_json(planned.run, planned.machine, plan)
+                                 : plan_table(planned.run, planned.machine, plan))
+            << std::flush;
+  if (!fits(plan, planned.machine)) refuse(planned, plan);
+  return ExitCode::kDone;
+}
+
+std::string memory_summary(const RunPlan& plan) {
+  const auto mib = [](std::int64_t bytes) {
+    return fmt::format("{:.1f}", static_cast<double>(bytes) / (1 << 20));
+  };
+  std::string parts;
+  for (const MemoryItem& item : plan.device)
+    if (item.at_peak)
+      parts += fmt::format("{}{} {}", parts.empty() ? "" : ", ", item.kind, mib(item.bytes));
+  return fmt::format("expected peak of a rank: {} MiB ({})", mib(plan.peak), parts);
+}
+
+}  // namespace reflect
