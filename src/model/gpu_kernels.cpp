@@ -37,7 +37,7 @@ Element element_of(const at::Tensor& x) {
   fail("gpu", "{} is not supported; use fp32 or bf16", c10::toString(x.scalar_type()));
 }
 
-Rows rows_of(const at::Tensor& x) {
+Rows as_rows(const at::Tensor& x) {
   return {element_of(x), x.size(0), x.size(1)};
 }
 
@@ -62,7 +62,7 @@ at::Tensor nf4_tables(const at::Device& device) {
 std::pair<at::Tensor, at::Tensor> rms_norm(const at::Tensor& x, const at::Tensor& weight,
                                            double eps) {
   at::Tensor y = at::empty_like(x), rstd = at::empty({x.size(0)}, x.options().dtype(at::kFloat));
-  check(launch_rms_norm(OnGpuOf(x), rows_of(x), x.const_data_ptr(), weight.const_data_ptr(),
+  check(launch_rms_norm(OnGpuOf(x), as_rows(x), x.const_data_ptr(), weight.const_data_ptr(),
                         y.mutable_data_ptr(), static_cast<float>(eps),
                         rstd.mutable_data_ptr<float>()),
         "rms_norm");
@@ -72,7 +72,7 @@ std::pair<at::Tensor, at::Tensor> rms_norm(const at::Tensor& x, const at::Tensor
 at::Tensor rms_norm_backward(const at::Tensor& dy, const at::Tensor& x, const at::Tensor& weight,
                              const at::Tensor& rstd) {
   at::Tensor dx = at::empty_like(x);
-  check(launch_rms_norm_backward(OnGpuOf(x), rows_of(x), dy.const_data_ptr(), x.const_data_ptr(),
+  check(launch_rms_norm_backward(OnGpuOf(x), as_rows(x), dy.const_data_ptr(), x.const_data_ptr(),
                                  weight.const_data_ptr(), dx.mutable_data_ptr(),
                                  rstd.const_data_ptr<float>()),
         "rms_norm_backward");
@@ -81,7 +81,7 @@ at::Tensor rms_norm_backward(const at::Tensor& dy, const at::Tensor& x, const at
 
 at::Tensor swiglu(const at::Tensor& gate, const at::Tensor& up) {
   at::Tensor y = at::empty_like(gate);
-  check(launch_swiglu(OnGpuOf(gate), rows_of(gate), gate.const_data_ptr(), up.const_data_ptr(),
+  check(launch_swiglu(OnGpuOf(gate), as_rows(gate), gate.const_data_ptr(), up.const_data_ptr(),
                       y.mutable_data_ptr()),
         "swiglu");
   return y;
@@ -90,7 +90,7 @@ at::Tensor swiglu(const at::Tensor& gate, const at::Tensor& up) {
 std::pair<at::Tensor, at::Tensor> swiglu_backward(const at::Tensor& dy, const at::Tensor& gate,
                                                   const at::Tensor& up) {
   at::Tensor dgate = at::empty_like(gate), dup = at::empty_like(up);
-  check(launch_swiglu_backward(OnGpuOf(gate), rows_of(gate), dy.const_data_ptr(),
+  check(launch_swiglu_backward(OnGpuOf(gate), as_rows(gate), dy.const_data_ptr(),
                                gate.const_data_ptr(), up.const_data_ptr(), dgate.mutable_data_ptr(),
                                dup.mutable_data_ptr()),
         "swiglu_backward");
@@ -100,7 +100,7 @@ std::pair<at::Tensor, at::Tensor> swiglu_backward(const at::Tensor& dy, const at
 at::Tensor rotate(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin,
                   float direction) {
   at::Tensor y = at::empty_like(x);
-  check(launch_rotate(OnGpuOf(x), rows_of(x), cos.size(1), x.const_data_ptr(),
+  check(launch_rotate(OnGpuOf(x), as_rows(x), cos.size(1), x.const_data_ptr(),
                       cos.const_data_ptr<float>(), sin.const_data_ptr<float>(), direction,
                       y.mutable_data_ptr()),
         "rotate");
@@ -110,7 +110,7 @@ at::Tensor rotate(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& 
 at::Tensor nll(const at::Tensor& logits, const at::Tensor& targets,
                const std::optional<at::Tensor>& weights) {
   at::Tensor result = at::empty({logits.size(0)}, logits.options().dtype(at::kFloat));
-  check(launch_nll(OnGpuOf(logits), rows_of(logits), logits.data_ptr(),
+  check(launch_nll(OnGpuOf(logits), as_rows(logits), logits.data_ptr(),
                    targets.const_data_ptr<std::int64_t>(),
                    weights ? weights->const_data_ptr<float>() : nullptr,
                    result.mutable_data_ptr<float>()),
