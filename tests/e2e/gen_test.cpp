@@ -206,7 +206,7 @@ TEST_CASE("a mistake on the command line is exit code 2 and says what to do") {
   says({"--output", output, "--input", "-"}, "--recipe is missing: one of inject, orca");
   says(generated("inject", output, {}), "say how many problems");
   says(generated("injekt", output, {"--count", "1"}), "did you mean \"inject\"?");
-  says(generated("split", output, {"--count", "1"}), "it works with replay");
+  says(generated("split", output, {"--count", "1"}), "works with the teachers replay");
   says(generated("inject", output, {"--count", "-1"}), "--count -1");
   says(generated("inject", output, {"--count", "1", "--procedural.family", "grahp"}),
        "did you mean 'graph'?");
@@ -216,7 +216,7 @@ TEST_CASE("a mistake on the command line is exit code 2 and says what to do") {
   says(generated("inject", output, {"--count", "1", "--input", "x"}), "generates its own");
   says({"--recipe", "split", "--output", output, "--input", "-", "--split-fraction", "2"},
        "--split-fraction 2");
-  says({"--recipe", "orca", "--output", output, "--input", "-"}, "it works with local, openai");
+  says({"--recipe", "orca", "--output", output, "--input", "-"}, "works with the teachers local, openai");
   says({"--recipe", "orca", "--output", output, "--input", "-", "--teacher.kind", "local"},
        "has no config.json");
   says({"--recipe", "split", "--output", output, "--input", "-", "--shard", "2/2"},
