@@ -52,7 +52,7 @@ TEST_CASE("a run that was killed or asked to stop ends with the bytes of an undi
   CHECK(metrics_of(place.run).size() == 10);
 }
 
-TEST_CASE("--plan needs no more than config.json and says what would fit") {
+TEST_CASE("a plan needs no more than config.json and says what would fit") {
   const std::string shapes = REFLECT_SOURCE_DIR "/tests/golden/plan/";
   const Arguments node = {"--plan",   "--plan.gpus", "8",     "--plan.gpu",
                           "h100-80g", "--placement", "shard", "--model"};
