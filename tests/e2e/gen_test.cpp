@@ -216,7 +216,8 @@ TEST_CASE("a mistake on the command line is exit code 2 and says what to do") {
   says(generated("inject", output, {"--count", "1", "--input", "x"}), "generates its own");
   says({"--recipe", "split", "--output", output, "--input", "-", "--split-fraction", "2"},
        "--split-fraction 2");
-  says({"--recipe", "orca", "--output", output, "--input", "-"}, "works with the teachers local, openai");
+  says({"--recipe", "orca", "--output", output, "--input", "-"},
+       "works with the teachers local, openai");
   says({"--recipe", "orca", "--output", output, "--input", "-", "--teacher.kind", "local"},
        "has no config.json");
   says({"--recipe", "split", "--output", output, "--input", "-", "--shard", "2/2"},
