@@ -29,27 +29,23 @@ class BlockTerms {
   }
 
   // What a norm saves beside its input, which counts as the residual stream: the scale of each row.
-  // On a GPU it is made of single operations and saves an fp32 copy of its input instead of it.
-  std::int64_t norm() const {
-    const std::int64_t wider = pass_.on_cpu ? 0 : kFloatWidth - width_;
-    return pass_.tokens * (kFloatWidth + model_.hidden_size * wider);
-  }
+  std::int64_t norm() const { return pass_.tokens * kFloatWidth; }
 
   // Saved between x and what attention gives back to the residual stream, without x.
   std::int64_t attention() const {
-    const bool shared = model_.num_attention_heads == model_.num_key_value_heads;
     const std::int64_t log_sums = pass_.tokens * model_.num_attention_heads * kFloatWidth;
-    std::int64_t bytes = norm() + query_ + 2 * (shared ? key_ : query_) + query_ + log_sums;
+    const std::int64_t keys = packed_attention() ? key_ : repeated_key();
+    std::int64_t bytes = norm() + query_ + 2 * keys + query_ + log_sums;
     bytes += inputs({Projection::kQ, Projection::kK, Projection::kV}, hidden_);
-    // Rows are computed one by one and joined: the joined output is another copy.
-    if (pass_.several_rows || has_dropout()) bytes += inputs({Projection::kO}, query_);
+    // Rows that are computed one by one are joined: the joined output is another copy.
+    const bool joined = pass_.several_rows && !packed_attention();
+    if (joined || has_dropout()) bytes += inputs({Projection::kO}, query_);
     return bytes + branches({Projection::kQ, Projection::kK, Projection::kV, Projection::kO});
   }
 
   // Saved between the residual stream and the block's output, without the stream.
   std::int64_t feed_forward() const {
-    const std::int64_t silu = pass_.on_cpu ? 0 : inner_;
-    return norm() + 2 * inner_ + silu + inputs({Projection::kGate, Projection::kUp}, hidden_) +
+    return norm() + 2 * inner_ + inputs({Projection::kGate, Projection::kUp}, hidden_) +
            inputs({Projection::kDown}, inner_) +
            branches({Projection::kGate, Projection::kUp, Projection::kDown});
   }
@@ -67,6 +63,11 @@ class BlockTerms {
   using Projections = std::initializer_list<Projection>;
 
   std::int64_t rows(std::int64_t columns) const { return pass_.tokens * columns * width_; }
+  // All rows in one call of a kernel that needs no copy of a key head for each query head.
+  bool packed_attention() const { return !pass_.on_cpu && pass_.dtype == at::kBFloat16; }
+  std::int64_t repeated_key() const {
+    return model_.num_attention_heads == model_.num_key_value_heads ? key_ : query_;
+  }
   bool has_dropout() const { return pass_.lora && pass_.lora->dropout > 0; }
 
   // The input that trained projections share; with dropout a copy and a mask for each.
