@@ -1,6 +1,8 @@
 #include "reflect/dist/process_group.h"
 
 #include <ATen/ops/empty.h>
+#include <ATen/ops/from_blob.h>
+#include <ATen/ops/full.h>
 #include <ATen/ops/scalar_tensor.h>
 #include <c10/util/Logging.h>
 #include <unistd.h>
@@ -96,6 +98,7 @@ struct ProcessGroup::State {
   std::unique_ptr<RollCall> roll_call;
   Backend host, gpu;
   std::int64_t collectives = 0;  // begun so far
+  std::string last_wait = {};    // key of the last wait for all
 
   Backend& backend_for(const at::Tensor& tensor) {
     if (!tensor.is_contiguous())
@@ -263,6 +266,33 @@ void ProcessGroup::barrier() {
   max(0);
 }
 
+// The last one to come says so in the store.
+void ProcessGroup::wait_for_all() {
+  if (!state_) return;
+  using Clock = std::chrono::steady_clock;
+  constexpr milliseconds kAtOnce(1000);
+  c10d::Store& store = *state_->store;
+  state_->start("wait_for_all", [&] {
+    const std::string key = fmt::format("wait/{}", state_->collectives);
+    if (store.add(key, 1) == size()) store.set(key + "/all", "");
+    auto heard = Clock::now();  // of all
+    for (bool came = false; !came;) {
+      try {
+        store.wait({key + "/all"}, kAtOnce);
+        came = true;
+      } catch (const std::exception&) {
+        const RollCall::Presence presence = state_->roll_call->presence();
+        if (presence == RollCall::Presence::kAll) heard = Clock::now();
+        if (presence == RollCall::Presence::kOneLeft) throw;
+        if (Clock::now() - heard > state_->options.timeout) throw;
+      }
+    }
+    if (rank() == 0 && !state_->last_wait.empty())  // which all have left behind
+      for (const char* end : {"", "/all"}) store.deleteKey(state_->last_wait + end);
+    state_->last_wait = key;
+  });
+}
+
 double ProcessGroup::sum(double value) {
   const at::Tensor tensor = at::scalar_tensor(value, at::kDouble);
   all_reduce(tensor);
@@ -275,14 +305,23 @@ std::int64_t ProcessGroup::max(std::int64_t value) {
   return tensor.item<std::int64_t>();
 }
 
+std::vector<std::string> ProcessGroup::all_texts(const std::string& mine) {
+  if (!state_) return {mine};
+  wait_for_all();
+  const at::Tensor sizes = at::empty({size()}, at::kLong);
+  all_gather(sizes, at::full({1}, static_cast<std::int64_t>(mine.size()), at::kLong)).wait();
+  std::vector<std::string> texts;
+  for (int r = 0; r < size(); ++r) {
+    const std::int64_t bytes = sizes.const_data_ptr<std::int64_t>()[r];
+    std::string& text = texts.emplace_back(static_cast<std::size_t>(bytes), '\0');
+    if (r == rank()) text = mine;
+    if (bytes > 0) broadcast(at::from_blob(text.data(), {bytes}, at::kByte), r);
+  }
+  return texts;
+}
+
 std::string ProcessGroup::from_rank_0(const std::function<std::string()>& make) {
-  if (!state_) return make();
-  const std::string made = rank() == 0 ? make() : "";
-  return state_->start("from_rank_0", [&] {
-    const std::string key = fmt::format("text/{}", state_->collectives);
-    if (rank() == 0) state_->store->set(key, made);
-    return state_->store->get_to_str(key);
-  });
+  return all_texts(rank() == 0 ? make() : "").front();
 }
 
 void ProcessGroup::require_same(const std::string& what, const std::string& value) {

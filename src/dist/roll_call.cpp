@@ -60,22 +60,38 @@ std::vector<RollCall::Sign> RollCall::signs() {
   return result;
 }
 
-std::string RollCall::find_missing() {
+RollCall::Absent RollCall::absent() {
   const std::vector<Sign> before = signs();
   std::this_thread::sleep_for(3 * interval_);
   const std::vector<Sign> after = signs();
-  std::vector<int> left, silent, behind;
+  Absent found;
   for (std::size_t r = 0; r < after.size(); ++r) {
     if (static_cast<int>(r) == ranks_.rank) continue;
     const int name = ranks_.first + static_cast<int>(r);
     if (after[r].beat == kLeft) {
-      left.push_back(name);
+      found.left.push_back(name);
     } else if (after[r].beat == before[r].beat) {
-      silent.push_back(name);
+      found.silent.push_back(name);
     } else if (after[r].arrived < arrived_) {
-      behind.push_back(name);
+      found.behind.push_back(name);
     }
   }
+  return found;
+}
+
+RollCall::Presence RollCall::presence() {
+  const Absent found = absent();
+  if (!found.left.empty()) return Presence::kOneLeft;
+  return found.silent.empty() ? Presence::kAll : Presence::kOneSilent;
+}
+
+std::string RollCall::verdict(const std::string& mine) {
+  const std::scoped_lock lock(store_mutex_);
+  return store_->compareSet(kVerdict, "", mine);
+}
+
+std::string RollCall::reason_of(const Absent& absent) {
+  const auto& [left, silent, behind] = absent;
   if (!silent.empty())
     return fmt::format("rank {} gives no sign of life: its process or machine has died",
                        fmt::join(silent, ", "));
@@ -88,12 +104,8 @@ std::string RollCall::find_missing() {
 
 std::string RollCall::blame() {
   try {
-    const auto verdict = [&](const std::string& mine) {
-      const std::scoped_lock lock(store_mutex_);
-      return store_->compareSet(kVerdict, "", mine);
-    };
     std::string text = verdict("");
-    if (text.empty()) text = verdict(find_missing());
+    if (text.empty()) text = verdict(reason_of(absent()));
     // Rank 0 keeps the store that the others read the verdict from: it stays a moment longer.
     if (ranks_.rank == 0) std::this_thread::sleep_for(3 * interval_);
     return text;

@@ -28,6 +28,11 @@ class RollCall {
   // This rank has come to its collective number `number`, counting from 1.
   void arrive(std::int64_t number) { arrived_ = number; }
 
+  // Whether all ranks give signs of life, in the next few intervals. One that is silent may be dead
+  // or stopped; one that left has ended.
+  enum class Presence { kAll, kOneSilent, kOneLeft };
+  Presence presence();
+
   // Why a collective failed that this rank has come to: "rank 2 has died". Takes a few intervals.
   // What the first rank finds out is what all say: the others fail in its wake.
   std::string blame();
@@ -39,11 +44,18 @@ class RollCall {
     std::int64_t arrived = 0;
   };
   static constexpr std::int64_t kLeft = -1;
+  // Other ranks, by what became of them: ended by themselves, died, not yet come.
+  struct Absent {
+    std::vector<int> left, silent, behind;
+  };
 
   void live(const std::stop_token& stop);
   void say(const Sign& sign);
   std::vector<Sign> signs();
-  std::string find_missing();
+  Absent absent();
+  static std::string reason_of(const Absent& absent);
+  // The first reason that any rank gave, this one now where none has.
+  std::string verdict(const std::string& mine);
 
   StorePointer store_;
   Ranks ranks_;

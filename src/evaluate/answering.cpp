@@ -6,6 +6,7 @@
 
 #include "evaluate/arms.h"
 #include "reflect/base/random.h"
+#include "reflect/generate/team.h"
 #include "reflect/metrics/progress.h"
 
 namespace reflect {
@@ -24,17 +25,51 @@ struct Task {
 class Answering {
  public:
   Answering(const EvaluateConfig& config, const std::vector<HashedArm>& arms,
-            const std::vector<Problem>& problems, AnswerStore& store)
-      : config_(config), arms_(arms), problems_(problems), store_(store) {}
+            const std::vector<Problem>& problems, const Placement& placement, AnswerStore* store)
+      : config_(config),
+        arms_(arms),
+        problems_(problems),
+        placement_(placement),
+        group_(placement.group),
+        store_(store) {
+    if (placement.device) runtime_.device = *placement.device;
+  }
 
+  // Of the first rank, which has the store and the problems.
   void run() {
     for (const std::size_t arm : order()) {
       std::vector<Task> tasks = arms_[arm].arm.draft ? draft_tasks(arm) : free_tasks(arm);
-      if (!tasks.empty()) generate(arms_[arm].arm, tasks);
+      group_.wait_for_all();
+      if (group_.max(tasks.empty() ? 0 : 1) > 0) generate(arms_[arm].arm, tasks);
+    }
+  }
+
+  // Of the others.
+  void help() {
+    for (const std::size_t arm : order()) {
+      group_.wait_for_all();
+      if (group_.max(0) == 0) continue;
+      const Decoder decoder(*this, arms_[arm].arm);
+      Team(group_, {&decoder.engine}).serve();
     }
   }
 
  private:
+  // An arm's model with its adapter.
+  struct Decoder {
+    Decoder(Answering& answering, const ArmConfig& arm)
+        : model(answering.model_of(arm.model)),
+          adapter(arm.adapter.empty()
+                      ? std::nullopt
+                      : std::optional(read_adapter(arm.adapter, model.llama->config(),
+                                                   model.llama->runtime().device))),
+          engine(*model.llama, *model.tokenizer, answering.config_.engine,
+                 adapter ? &*adapter : nullptr) {}
+    const ChatModel& model;
+    std::optional<Adapter> adapter;
+    Engine engine;
+  };
+
   // Arms of one model together, drafts after the free arms that they cut.
   std::vector<std::size_t> order() const {
     const auto first_of_model = [&](std::size_t arm) {
@@ -60,7 +95,7 @@ class Answering {
     for (std::size_t p = 0; p < problems_.size(); ++p) {
       for (std::int64_t sample = 0; sample < config_.samples; ++sample) {
         const AnswerKey key = key_of(arm, problems_[p], sample);
-        if (store_.find(key) == nullptr) tasks.push_back({p, key, ""});
+        if (store_->find(key) == nullptr) tasks.push_back({p, key, ""});
       }
     }
     return tasks;
@@ -74,32 +109,30 @@ class Answering {
     std::vector<Task> tasks;
     for (Task& task : free_tasks(arm)) {
       const Answer& whole =
-          *store_.find(key_of(free_arm, problems_[task.problem], task.key.sample));
+          *store_->find(key_of(free_arm, problems_[task.problem], task.key.sample));
       if (auto begun = forced_draft(whole.response)) {
         tasks.push_back({task.problem, task.key, std::move(*begun)});
       } else {
-        store_.add(task.key, whole);
+        store_->add(task.key, whole);
       }
     }
     return tasks;
   }
 
   void generate(const ArmConfig& arm, const std::vector<Task>& tasks) {
-    const ChatModel& model = model_of(arm.model);
-    std::optional<Adapter> adapter;
-    if (!arm.adapter.empty())
-      adapter = read_adapter(arm.adapter, model.llama->config(), model.llama->runtime().device);
+    const Decoder decoder(*this, arm);
+    const ChatModel& model = decoder.model;
     std::vector<GenerateRequest> requests;
     for (const Task& task : tasks) requests.push_back(request_of_task(model, arm, task));
     const auto total = static_cast<std::int64_t>(problems_.size()) * config_.samples;
     std::int64_t done = total - static_cast<std::int64_t>(tasks.size());
     Progress progress(arm.name, "answers", total, config_.runtime.quiet);
-    const Engine engine(*model.llama, *model.tokenizer, config_.engine,
-                        adapter ? &*adapter : nullptr);
-    engine.generate(requests, [&](std::size_t i, const Completion& completion) {
-      store_.add(tasks[i].key, answer_of(model, arm, tasks[i], requests[i], completion));
+    Team team(group_, {&decoder.engine});
+    team.generate(requests, [&](std::size_t i, const Completion& completion) {
+      store_->add(tasks[i].key, answer_of(model, arm, tasks[i], requests[i], completion));
       progress.update(++done);
     });
+    team.dismiss();
     progress.finish();
   }
 
@@ -141,7 +174,7 @@ class Answering {
   const ChatModel& model_of(const std::string& folder) {
     if (!model_ || model_folder_ != folder) {
       model_.reset();
-      model_ = load_chat_model(folder, config_.template_name, runtime_, config_.base);
+      model_ = load_chat_model(folder, config_.template_name, runtime_, config_.base, placement_);
       model_folder_ = folder;
     }
     return *model_;
@@ -150,7 +183,9 @@ class Answering {
   const EvaluateConfig& config_;
   const std::vector<HashedArm>& arms_;
   const std::vector<Problem>& problems_;
-  AnswerStore& store_;
+  const Placement& placement_;
+  ProcessGroup group_;
+  AnswerStore* store_;  // null on the ranks that help
   Runtime runtime_ = start_runtime(config_.runtime);
   std::string model_folder_;
   std::optional<ChatModel> model_;
@@ -159,8 +194,14 @@ class Answering {
 }  // namespace
 
 void answer_all(const EvaluateConfig& config, const std::vector<HashedArm>& arms,
-                const std::vector<Problem>& problems, AnswerStore& store) {
-  Answering(config, arms, problems, store).run();
+                const std::vector<Problem>& problems, const Placement& placement,
+                AnswerStore& store) {
+  Answering(config, arms, problems, placement, &store).run();
+}
+
+void help_answer(const EvaluateConfig& config, const std::vector<HashedArm>& arms,
+                 const Placement& placement) {
+  Answering(config, arms, {}, placement, nullptr).help();
 }
 
 std::vector<Message> messages_of(const std::vector<Message>& messages, const ArmConfig& arm,

@@ -18,9 +18,13 @@ struct HashedArm {
   std::string hash;
 };
 
-// Adds to the store what it lacks of every arm, problem and sample.
+// Adds to the store what it lacks of every arm, problem and sample, together with the ranks that
+// call help_answer with the same arms.
 void answer_all(const EvaluateConfig& config, const std::vector<HashedArm>& arms,
-                const std::vector<Problem>& problems, AnswerStore& store);
+                const std::vector<Problem>& problems, const Placement& placement,
+                AnswerStore& store);
+void help_answer(const EvaluateConfig& config, const std::vector<HashedArm>& arms,
+                 const Placement& placement);
 
 // The messages as an arm sends them: with its system prompt.
 std::vector<Message> messages_of(const std::vector<Message>& messages, const ArmConfig& arm,

@@ -5,6 +5,8 @@
 #include "evaluate/arms.h"
 #include "evaluate/ask.h"
 #include "evaluate/report.h"
+#include "reflect/base/config.h"
+#include "reflect/base/hash.h"
 #include "reflect/base/log.h"
 #include "reflect/base/outputs.h"
 #include "reflect/model/runtime.h"
@@ -167,13 +169,26 @@ Report report_of(const EvaluateConfig& config, const std::vector<HashedArm>& arm
   return report;
 }
 
+// With the job's other processes, which must have the same settings.
+Placement meet_evaluators(const EvaluateConfig& config) {
+  Placement placement = open_placement(config.placement, config.launch, config.runtime);
+  EvaluateConfig copy = config;
+  placement.group.require_same("the hash of all settings", content_hash(to_yaml(fields_of(copy))));
+  return placement;
+}
+
 ExitCode evaluate_problems(const EvaluateConfig& config) {
   const std::vector<HashedArm> arms = hashed_arms(config);
+  const Placement placement = meet_evaluators(config);
+  if (!placement.first()) {
+    help_answer(config, arms, placement);
+    return ExitCode::kDone;
+  }
   const ProblemSet set = read_problems(config.input, config.limit, config.group_by);
   if (!set.malformed.empty()) log_warn("{}", set.malformed);
   const auto contamination = check_contamination(config, set.problems);
   AnswerStore store(rows_path(config.output), others_path(config.output));
-  answer_all(config, arms, set.problems, store);
+  answer_all(config, arms, set.problems, placement, store);
 
   std::vector<ArmAnswers> answers;
   for (const HashedArm& arm : arms) {

@@ -18,10 +18,11 @@ std::vector<std::int32_t> end_ids_of(const LlamaConfig& config, const Tokenizer&
 }  // namespace
 
 ChatModel load_chat_model(const std::string& folder, const std::string& template_name,
-                          const Runtime& runtime, const BaseConfig& base) {
+                          const Runtime& runtime, const BaseConfig& base,
+                          const Placement& placement) {
   ChatTemplate chat = ChatTemplate::choose(template_name, folder);
   auto tokenizer = load_tokenizer(folder);
-  auto llama = load_llama(folder, runtime, base);
+  auto llama = load_llama(folder, runtime, base, placement);
   auto end_ids = end_ids_of(llama->config(), *tokenizer, chat);
   return {std::move(llama), std::move(tokenizer), std::move(chat), std::move(end_ids)};
 }

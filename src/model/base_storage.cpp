@@ -4,8 +4,10 @@
 #include <chrono>
 
 #include "quantized_weights.h"
+#include "reflect/base/config.h"
 #include "reflect/base/error.h"
 #include "reflect/base/log.h"
+#include "reflect/dist/gpu.h"
 #include "sharded_weights.h"
 
 namespace reflect {
@@ -59,13 +61,32 @@ std::shared_ptr<ShardedWeights> load_in_units(const ShardedBase& base, const Lla
 
 }  // namespace
 
+bool Placement::shared() const {
+  return group.size() > 1 && config.in_shares();
+}
+
+Placement open_placement(const PlacementConfig& config, const LaunchConfig& launch,
+                         const RuntimeConfig& runtime) {
+  Placement placement;
+  placement.config = config;
+  placement.own_passes = true;
+  const LaunchEnvironment place = launch_environment();
+  if (place.world_size == 1) return placement;
+  placement.device = runtime.device == "cuda" ? use_gpu(place.local_rank) : at::Device(at::kCPU);
+  placement.group = ProcessGroup(
+      place, {.timeout = std::chrono::seconds(launch.timeout), .device = *placement.device});
+  PlacementConfig copy = config;
+  placement.group.require_same("--placement", to_yaml(fields_of(copy)));
+  return placement;
+}
+
 std::shared_ptr<WeightSource> load_weights(const std::string& folder, const LlamaConfig& config,
                                            const Runtime& runtime, const BaseConfig& base,
                                            const Placement& placement) {
   if (placement.config.placement != "replicate") {
     const bool offload = placement.config.placement == "offload";
-    return load_in_units({folder, base, sharers(placement), offload}, config, runtime,
-                         placement.group);
+    return load_in_units({folder, base, sharers(placement), offload, placement.own_passes}, config,
+                         runtime, placement.group);
   }
   if (const auto codec = codec_of(base.storage))
     return std::make_shared<QuantizedWeights>(folder, config, runtime, *codec);

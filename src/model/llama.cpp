@@ -123,10 +123,13 @@ std::unique_ptr<Llama> load_llama(const std::string& folder, const Runtime& runt
 std::unique_ptr<Llama> load_forward_llama(const std::string& folder, const Runtime& runtime,
                                           const BaseConfig& base, const Placement& placement) {
   keep_few_products();
-  const bool whole = placement.config.placement == "replicate" && base.storage == "dtype";
-  if (!whole || !can_pack_weights(runtime)) return load_llama(folder, runtime, base, placement);
+  if (base.storage != "dtype" || !can_pack_weights(runtime))
+    return load_llama(folder, runtime, base, placement);
   LlamaConfig config = read_llama_config(folder);
-  auto weights = load_packed_weights(folder, config, runtime);
+  auto weights = placement.config.placement == "replicate"
+                     ? load_packed_weights(folder, config, runtime)
+                     : packed_as_asked(load_weights(folder, config, runtime, base, placement),
+                                       StreamedWeights(folder, config, runtime).tied());
   return std::make_unique<Llama>(std::move(config), std::move(weights), runtime);
 }
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <tuple>
+#include <utility>
 
 #include "checkpoint_names.h"
 #include "dense.h"
@@ -60,6 +61,35 @@ class PackedWeights : public WeightSource {
   at::Tensor embedding_, final_norm_, lm_head_;
 };
 
+class PackedAsAsked : public WeightSource {
+ public:
+  PackedAsAsked(std::shared_ptr<WeightSource> source, bool tied)
+      : source_(std::move(source)), tied_(tied) {}
+
+  BlockWeights block(std::int64_t layer) override {
+    BlockWeights block = source_->block(layer);
+    for (at::Tensor& projection : block.projections) projection = packed_weight(projection);
+    return block;
+  }
+  at::Tensor embedding() override {
+    lm_head_.reset();
+    return source_->embedding();
+  }
+  at::Tensor final_norm() override { return source_->final_norm(); }
+  at::Tensor lm_head() override {
+    if (tied_) return source_->lm_head();
+    if (!lm_head_.defined()) lm_head_ = packed_weight(source_->lm_head());  // for the whole pass
+    return lm_head_;
+  }
+  bool lasting() const override { return false; }
+  void leave() override { source_->leave(); }
+
+ private:
+  std::shared_ptr<WeightSource> source_;
+  bool tied_;
+  at::Tensor lm_head_;
+};
+
 }  // namespace
 
 bool can_pack_weights(const Runtime& runtime) {
@@ -72,6 +102,10 @@ std::shared_ptr<WeightSource> load_packed_weights(const std::string& folder,
                                                   const LlamaConfig& config,
                                                   const Runtime& runtime) {
   return std::make_shared<PackedWeights>(folder, config, runtime);
+}
+
+std::shared_ptr<WeightSource> packed_as_asked(std::shared_ptr<WeightSource> source, bool tied) {
+  return std::make_shared<PackedAsAsked>(std::move(source), tied);
 }
 
 }  // namespace reflect

@@ -17,4 +17,9 @@ std::shared_ptr<WeightSource> load_packed_weights(const std::string& folder,
                                                   const LlamaConfig& config,
                                                   const Runtime& runtime);
 
+// The same tensors from a source that does not hold them for long, packed each time: products have
+// the same bits then, wherever the weights lie. `tied`: its output matrix is the embedding. Memory
+// above the source's is one block and an output matrix.
+std::shared_ptr<WeightSource> packed_as_asked(std::shared_ptr<WeightSource> source, bool tied);
+
 }  // namespace reflect

@@ -8,6 +8,7 @@
 
 #include "checkpoint_names.h"
 #include "reflect/base/mapped_pages.h"
+#include "reflect/base/signals.h"
 
 namespace reflect {
 
@@ -37,6 +38,8 @@ void copy_bytes(const at::Tensor& piece, std::int64_t begin, const GatheredUnits
 ShardedWeights::ShardedWeights(const ShardedBase& sharded, const LlamaConfig& config,
                                const Runtime& runtime)
     : runtime_(runtime),
+      group_(sharded.group),
+      own_passes_(sharded.own_passes && sharded.group.size() > 1),
       codec_(codec_of(sharded.base.storage)),
       layers_(config.num_hidden_layers),
       files_(std::make_unique<StreamedWeights>(sharded.folder, config, runtime)) {
@@ -218,6 +221,27 @@ at::Tensor ShardedWeights::gather_head() {
   return gather(head_, backward ? unit_of_layer(layers_ - 1) : kEmbeddingUnit);
 }
 
+bool ShardedWeights::agree_on_pass(bool wanted) {
+  if (last_ >= 0 && !at_head_) gather_head();  // a pass without logits ends as all others do
+  const at::Tensor state = at::zeros({2}, at::kLong);
+  auto* data = state.data_ptr<std::int64_t>();
+  data[0] = wanted;
+  data[1] = signal_received();
+  group_.all_reduce(state, Reduction::kMax);
+  if (data[1] != 0) note_signal(static_cast<int>(data[1]));
+  return data[0] != 0;
+}
+
+void ShardedWeights::leave() {
+  if (!own_passes_) return;
+  const at::NoGradGuard no_gradients;
+  while (agree_on_pass(false)) {
+    gather_embedding();
+    for (std::int64_t layer = 0; layer < layers_; ++layer) gather_block(layer);
+    gather_head();
+  }
+}
+
 BlockWeights ShardedWeights::block(std::int64_t layer) {
   const at::Tensor bytes = gather_block(layer);
   const Unit& unit = contents_[static_cast<std::size_t>(unit_of_layer(layer))];
@@ -233,6 +257,7 @@ BlockWeights ShardedWeights::block(std::int64_t layer) {
 }
 
 at::Tensor ShardedWeights::embedding() {
+  if (own_passes_) agree_on_pass(true);
   return plain(gather_embedding(), contents_.front().places.front());
 }
 

@@ -22,6 +22,7 @@ struct ShardedBase {
   BaseConfig base = {};
   ProcessGroup group = {};
   bool offload = false;
+  bool own_passes = false;  // see Placement
 };
 
 // What is brought at once (a unit): the embedding, each block, the output matrix where it is not
@@ -40,6 +41,7 @@ class ShardedWeights : public WeightSource {
   at::Tensor final_norm() override { return final_norm_; }
   at::Tensor lm_head() override;
   bool lasting() const override { return false; }
+  void leave() override;
 
   std::int64_t share_bytes() const { return units_->share_bytes(); }
   // Of the two units and the block that is dequantised.
@@ -79,10 +81,14 @@ class ShardedWeights : public WeightSource {
   at::Tensor gather_block(std::int64_t layer);
   at::Tensor gather_embedding();
   at::Tensor gather_head();
+  // Where passes are the ranks' own: whether any rank makes another one.
+  bool agree_on_pass(bool wanted);
   at::Tensor plain(const at::Tensor& unit, const Place& place) const;
   void dequantize_block(const at::Tensor& bytes, const Unit& unit, std::int64_t layer);
 
   Runtime runtime_;
+  ProcessGroup group_;
+  bool own_passes_;
   std::optional<WeightCodec> codec_;        // of projections
   std::int64_t layers_, head_ = 0;          // head_: the unit with the output matrix
   std::unique_ptr<StreamedWeights> files_;  // kept where blocks are read from them each time

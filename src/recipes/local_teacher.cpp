@@ -62,16 +62,24 @@ ReplyFinish finish_of(FinishReason reason) {
   return ReplyFinish::kFailed;
 }
 
+Placement placement_of(const TeacherConfig& config) {
+  Placement placement;
+  placement.config = config.placement;
+  return placement;
+}
+
 class LocalTeacher : public Teacher {
  public:
   LocalTeacher(const TeacherConfig& config, const RuntimeConfig& runtime_config)
       : engine_(config.engine),
         runtime_(start_runtime(runtime_config)),
-        model_(load_chat_model(config.model, config.template_name, runtime_)) {
+        model_(load_chat_model(config.model, config.template_name, runtime_, config.base,
+                               placement_of(config))) {
     identity_ =
         fmt::format("local model={} template={} dtype={} device={} rows={}/{}",
                     hash_of_folder(config.model), model_.chat.name(), name_of_dtype(runtime_.dtype),
                     runtime_config.device, engine_.max_batch_rows, engine_.max_prefill_tokens);
+    if (config.base.storage != "dtype") identity_ += " storage=" + config.base.storage;
     if (config.adapter.empty()) return;
     adapter_ = read_adapter(config.adapter, model_.llama->config(), model_.llama->runtime().device);
     identity_ += " adapter=" + hash_of_folder(config.adapter);
@@ -135,6 +143,12 @@ std::unique_ptr<Teacher> open_local_teacher(const TeacherConfig& config,
                "--teacher.adapter \"{}\" has no adapter_config.json; give a PEFT adapter "
                "folder",
                config.adapter);
+  }
+  if (config.placement.in_shares()) {
+    fail_usage(kLocalOp,
+               "--teacher.placement {}: this tool is one process, which cannot share a model; use "
+               "replicate or offload",
+               config.placement.placement);
   }
   if (config.engine.max_batch_rows < 1 || config.engine.max_prefill_tokens < 1) {
     fail_usage(kLocalOp,

@@ -14,8 +14,9 @@ namespace {
 bool leaves_scores(const std::string& path) {
   static const std::set<std::string> kNames = {
       "output", "selected", "report", "decontaminate", "decontaminate-ratio", "random-control",
-      "seed",   "threads",  "quiet",  "log-level",     "tokenizer-threads"};
-  return path.starts_with("selection.") || kNames.contains(path);
+      "seed",   "threads",  "quiet",  "log-level",     "tokenizer-threads",   "placement"};
+  const auto is_in = [&](const char* group) { return path.starts_with(group); };
+  return kNames.contains(path) || is_in("selection.") || is_in("launch.") || is_in("hybrid.");
 }
 
 }  // namespace

@@ -78,6 +78,12 @@ void Journal::load() {
   if (::ftruncate(file_, static_cast<off_t>(size_)) != 0) fail_io(path_, "cut the end of");
 }
 
+std::vector<std::string> Journal::keys() const {
+  std::vector<std::string> keys;
+  for (const auto& [key, line] : offsets_) keys.push_back(key);
+  return keys;
+}
+
 std::vector<Json> Journal::rows(const std::string& key) const {
   const Line& line = offsets_.at(key);
   std::string bytes(line.size, '\0');

@@ -22,6 +22,7 @@ class Journal {
 
   bool contains(const std::string& key) const { return offsets_.contains(key); }
   std::size_t batches() const { return offsets_.size(); }
+  std::vector<std::string> keys() const;
   std::vector<Json> rows(const std::string& key) const;  // of a batch that it contains
   void append(const std::string& key, const std::vector<Json>& rows);  // on disk when it returns
   void remove();

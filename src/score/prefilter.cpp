@@ -118,6 +118,7 @@ ScoreConfig prefilter_settings(const ScoreConfig& config) {
   small.model = config.prefilter.model;
   small.adapter.clear();
   small.base = {};
+  small.placement = {};
   small.chat_template = config.prefilter.chat_template;
   small.reverse = false;
   small.span_gain = false;
@@ -126,28 +127,36 @@ ScoreConfig prefilter_settings(const ScoreConfig& config) {
 }
 
 std::optional<Prefilter> run_prefilter(const ScoreConfig& config, const Portion& portion,
-                                       Journal& journal) {
-  if (journal.batches() > 0) log_info("resuming the prefilter after {} batches", journal.batches());
-  const RowScorer scorer(prefilter_settings(config));
+                                       Journal* journal, const Placement& placement) {
+  if (journal && journal->batches() > 0)
+    log_info("resuming the prefilter after {} batches", journal->batches());
+  Placement whole;
+  whole.device = placement.device;
+  const RowScorer scorer(prefilter_settings(config), whole);
+  ProcessGroup group = placement.group;
   const BatchScoring scoring{
       .label = "prefilter",
-      .identity = scorer.identity().dump(),
+      .identity = group.from_rank_0([&] { return scorer.identity().dump(); }),
       .prepare = [&](InputRow row) { return scorer.work_of(std::move(row.record)); },
       .score =
           [&](const std::vector<RowWork>& batch) {
             std::vector<Json> scores;
             for (const Json& row : scorer.score(batch)) scores.push_back(small_scores(row));
             return scores;
-          }};
-  const std::optional<ScoredBatches> done = score_batches(config, portion, scoring, journal);
+          },
+      .leave = [] {}};
+  const std::optional<ScoredBatches> done = score_batches(config, portion, scoring, journal, group);
   if (!done) return std::nullopt;
+  Json all = Json::array();
+  for (std::size_t i = 0; journal && i < done->keys.size(); ++i)
+    for (Json& row : journal->rows(done->keys[i])) all.push_back(std::move(row));
+  if (group.size() > 1) all = Json::parse(group.from_rank_0([&] { return all.dump(); }));
   std::vector<PrefilterScore> scores;
-  for (const std::string& key : done->keys)
-    for (const Json& row : journal.rows(key)) scores.push_back(prefilter_score(row));
+  for (const Json& row : all) scores.push_back(prefilter_score(row));
   const std::size_t rows = scores.size();
   Prefilter prefilter(config.prefilter, std::move(scores), scorer.identity());
   const std::size_t unhelped = prefilter.meta().at("max_ifd_or_more");
-  if (2 * unhelped > rows)
+  if (placement.first() && 2 * unhelped > rows)
     log_warn(
         "{} of {} rows have an IFD of {:g} or more by the small model and do not go on; does it "
         "know the template {}?",

@@ -45,8 +45,9 @@ void check_prefilter(const ScoreConfig& config);
 // The settings of the small model's run: two passes a row, its own template and dtype.
 ScoreConfig prefilter_settings(const ScoreConfig& config);
 
-// Scores the portion's rows; finished batches are in `journal`. Nothing when a signal ended it.
+// Scores the portion's rows; finished batches are in `journal` of the first rank. All ranks have
+// the model whole and get the same. Nothing when a signal ended it.
 std::optional<Prefilter> run_prefilter(const ScoreConfig& config, const Portion& portion,
-                                       Journal& journal);
+                                       Journal* journal, const Placement& placement);
 
 }  // namespace reflect

@@ -104,13 +104,13 @@ ScorerConfig scorer_config(const ScoreConfig& config) {
 
 }  // namespace
 
-RowScorer::RowScorer(const ScoreConfig& config)
+RowScorer::RowScorer(const ScoreConfig& config, const Placement& placement)
     : config_(config),
       runtime_(start_runtime(config.runtime)),
       tokenizer_(load_tokenizer(config.model)) {
   if (!reference()) chat_ = ChatTemplate::choose(config.chat_template, config.model);
-  const Placement replicated;
-  model_ = load_forward_llama(config.model, runtime_, config.base, replicated);
+  if (placement.device) runtime_.device = *placement.device;
+  model_ = load_forward_llama(config.model, runtime_, config.base, placement);
   if (!config.adapter.empty())
     adapter_ = read_adapter(config.adapter, model_->config(), runtime_.device);
   scorer_.emplace(*model_, scorer_config(config), adapter_ ? &*adapter_ : nullptr);

@@ -13,7 +13,10 @@ namespace reflect {
 
 class RowScorer {
  public:
-  explicit RowScorer(const ScoreConfig& config);
+  // Where ranks hold the model together (`placement`), loading is a collective, and so are passes.
+  RowScorer(const ScoreConfig& config, const Placement& placement);
+  // This rank scores no more for now: see WeightSource::leave.
+  void leave() const { model_->weights().leave(); }
 
   // Safe to call from several threads. `other_reflection`: text of another row's, with its tags.
   RowWork work_of(Record record, const std::string& other_reflection = "") const;

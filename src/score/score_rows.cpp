@@ -4,6 +4,7 @@
 #include <filesystem>
 
 #include "reflect/base/config.h"
+#include "reflect/base/hash.h"
 #include "reflect/base/log.h"
 #include "reflect/base/outputs.h"
 #include "reflect/base/signals.h"
@@ -71,6 +72,20 @@ void check_settings(const ScoreConfig& config) {
   check_prefilter(config);
 }
 
+// With the job's other processes, which must have the same settings and model.
+Placement meet_scorers(const ScoreConfig& config) {
+  Placement placement = open_placement(config.placement, config.launch, config.runtime);
+  if (placement.group.size() == 1) return placement;
+  if (config.input == "-")
+    fail_usage("score", "several processes need an --input that is a file: each reads it");
+  ScoreConfig copy = config;
+  for (const Field& field : fields_of(copy))
+    placement.group.require_same("--" + field.path, text_of(field));
+  placement.group.require_same("the hash of --model's config.json",
+                               content_hash(read_file(config.model + "/config.json")));
+  return placement;
+}
+
 // The settings of one shard: those of the run, with its own names for what it writes.
 ScoreConfig settings_of(ScoreConfig config, const Shard& shard) {
   if (shard.whole()) return config;
@@ -85,8 +100,10 @@ ScoreConfig settings_of(ScoreConfig config, const Shard& shard) {
   return config;
 }
 
-ExitCode stopped() {
-  log_warn("ended by signal {}; the same command goes on behind what is scored", signal_received());
+ExitCode stopped(const Placement& placement) {
+  if (placement.first())
+    log_warn("ended by signal {}; the same command goes on behind what is scored",
+             signal_received());
   return ExitCode::kIncomplete;
 }
 
@@ -152,19 +169,30 @@ void print_summary(const SelectionOutcome& outcome, const Json& meta, const std:
         text("template"));
 }
 
-// Prints the passes of the row with the id asked for.
+// Prints the passes of the row with the id asked for. Only the first process does.
 ExitCode explain_row(const ScoreConfig& config) {
   if (config.model.empty() || config.input.empty())
     fail_usage("score", "--explain needs --model and --input");
   check_models(config);
+  const bool together = config.placement.in_shares();
+  if (!together && launch_environment().rank > 0) return ExitCode::kDone;
+  Placement placement;
+  placement.config = config.placement;
+  if (together) placement = meet_scorers(config);
+  if (!placement.first()) {
+    RowScorer(config, placement).leave();
+    return ExitCode::kDone;
+  }
   RecordReader reader(config.input);
   ReflectionDonor donor;
   while (const auto record = reader.next()) {
     if (record->id == config.explain) {
-      const RowScorer scorer(config);
+      const RowScorer scorer(config, placement);
       std::string text = scorer.explain(scorer.work_of(*record, donor.for_row(*record)));
+      scorer.leave();
       if (!config.prefilter.model.empty()) {
-        const RowScorer small(prefilter_settings(config));
+        const Placement whole;
+        const RowScorer small(prefilter_settings(config), whole);
         text += "\nprefilter: " + small.explain(small.work_of(*record));
       }
       std::fputs(text.c_str(), stdout);
@@ -176,9 +204,10 @@ ExitCode explain_row(const ScoreConfig& config) {
 }
 
 // What the student does with each row.
-BatchScoring student(const RowScorer& scorer, const std::optional<Prefilter>& prefilter) {
+BatchScoring student(const RowScorer& scorer, const std::optional<Prefilter>& prefilter,
+                     ProcessGroup group) {
   return {.label = "score",
-          .identity = scorer.identity().dump(),
+          .identity = group.from_rank_0([&] { return scorer.identity().dump(); }),
           .prepare =
               [&](InputRow row) {
                 PrefilterVerdict verdict;
@@ -191,7 +220,8 @@ BatchScoring student(const RowScorer& scorer, const std::optional<Prefilter>& pr
                 work.prefilter = std::move(verdict);
                 return work;
               },
-          .score = [&](const std::vector<RowWork>& batch) { return scorer.score(batch); }};
+          .score = [&](const std::vector<RowWork>& batch) { return scorer.score(batch); },
+          .leave = [&] { scorer.leave(); }};
 }
 
 // Decides among scored rows, writes everything about it and tells the user.
@@ -208,12 +238,87 @@ void finish(const ScoreConfig& config, const ScoredRows& rows, const ScorerProvi
   print_summary(outcome, meta, speed);
 }
 
-// Selects among the scores that an earlier run left in `output`.
-void select_again(const ScoreConfig& config, const Json& meta) {
-  log_info("{} holds the scores already; selecting among them", config.output);
+// Whether a selection needs the model, which the first process cannot run alone.
+bool selects_together(const ScoreConfig& config, const Placement& placement) {
+  const std::string& policy = config.selection.policy;
+  return placement.shared() && (policy == "diverse" || policy == "superfilter");
+}
+
+// Selects among the scores that an earlier run left in `output`, which has `meta` (of the first
+// process).
+void select_again(const ScoreConfig& config, const Json& meta, const Placement& placement) {
   std::optional<RowScorer> scorer;
-  const auto load = [&]() -> const RowScorer& { return scorer ? *scorer : scorer.emplace(config); };
-  finish(config, rows_in(config.output), load, meta, "scores of an earlier run");
+  const auto load = [&]() -> const RowScorer& {
+    return scorer ? *scorer : scorer.emplace(config, placement);
+  };
+  const bool together = selects_together(config, placement);
+  if (together) load();
+  if (placement.first()) {
+    log_info("{} holds the scores already; selecting among them", config.output);
+    finish(config, rows_in(config.output), load, meta, "scores of an earlier run");
+  }
+  if (together) scorer->leave();
+}
+
+// The batches that are done, of the student and of the prefilter's model; the first process's.
+struct Journals {
+  std::optional<Journal> student, small;
+
+  Journals(const ScoreConfig& config, const Placement& placement) {
+    if (!placement.first()) return;
+    student.emplace(config.output + ".journal");
+    if (student->batches() > 0) log_info("resuming after {} batches", student->batches());
+    if (!config.prefilter.model.empty()) small.emplace(config.output + ".prefilter.journal");
+  }
+  void remove() {
+    student->remove();
+    if (small) small->remove();
+  }
+};
+
+Journal* pointer_to(std::optional<Journal>& journal) {
+  return journal ? &*journal : nullptr;
+}
+
+// Of all processes together.
+ScoredTokens total_of(const ScoredTokens& tokens, ProcessGroup group) {
+  return {static_cast<std::int64_t>(group.sum(static_cast<double>(tokens.given))),
+          static_cast<std::int64_t>(group.sum(static_cast<double>(tokens.computed)))};
+}
+
+// Scores the shard's rows, each process some; the first one selects. `key`: the scores'.
+ExitCode score_anew(const ScoreConfig& config, const Shard& shard, const std::string& key,
+                    const Placement& placement) {
+  const Portion portion = portion_of(config, shard);
+  Journals journals(config, placement);
+  std::optional<Prefilter> prefilter;
+  if (!config.prefilter.model.empty()) {
+    prefilter = run_prefilter(config, portion, pointer_to(journals.small), placement);
+    if (!prefilter) return stopped(placement);
+  }
+  const RowScorer scorer(config, placement);
+  const auto done = score_batches(config, portion, student(scorer, prefilter, placement.group),
+                                  pointer_to(journals.student), placement.group);
+  if (!done) return stopped(placement);
+  const ScoredTokens tokens = total_of(scorer.tokens(), placement.group);
+  if (!placement.first()) {
+    if (selects_together(config, placement)) scorer.leave();
+    return ExitCode::kDone;
+  }
+  write_rejected(config, done->bad_rows);
+  if (done->keys.empty()) {
+    journals.remove();
+    fail("score", "no row of {} could be read{}", config.input,
+         done->bad_rows.empty() ? ": it has none" : ": " + done->bad_rows[0].reason);
+  }
+  Json meta = meta_of(scorer.identity(), key, {{"rejected_lines", done->bad_rows.size()}});
+  if (prefilter) meta["prefilter"] = prefilter->meta();
+  finish(
+      config, rows_in(*journals.student, done->keys), [&]() -> const RowScorer& { return scorer; },
+      meta, (prefilter ? prefilter->line() + "\n" : "") + done->speed(tokens));
+  if (selects_together(config, placement)) scorer.leave();
+  journals.remove();
+  return ExitCode::kDone;
 }
 
 }  // namespace
@@ -226,40 +331,11 @@ ExitCode score_rows(const ScoreConfig& given) {
   check_variants(given);
   const Shard shard = shard_named(given.shard);
   const ScoreConfig config = settings_of(given, shard);
-  const std::string key = score_key(config);
-  if (const std::optional<Json> meta = finished_meta(config, key)) {
-    select_again(config, *meta);
-    return ExitCode::kDone;
-  }
-  const Portion portion = portion_of(config, shard);
-  Journal journal(config.output + ".journal");
-  if (journal.batches() > 0) log_info("resuming after {} batches", journal.batches());
-  std::optional<Journal> small_journal;
-  std::optional<Prefilter> prefilter;
-  if (!config.prefilter.model.empty()) {
-    small_journal.emplace(config.output + ".prefilter.journal");
-    prefilter = run_prefilter(config, portion, *small_journal);
-    if (!prefilter) return stopped();
-  }
-  const RowScorer scorer(config);
-  const auto done = score_batches(config, portion, student(scorer, prefilter), journal);
-  if (!done) return stopped();
-  write_rejected(config, done->bad_rows);
-  const auto remove_journals = [&] {
-    journal.remove();
-    if (small_journal) small_journal->remove();
-  };
-  if (done->keys.empty()) {
-    remove_journals();
-    fail("score", "no row of {} could be read{}", config.input,
-         done->bad_rows.empty() ? ": it has none" : ": " + done->bad_rows[0].reason);
-  }
-  Json meta = meta_of(scorer.identity(), key, {{"rejected_lines", done->bad_rows.size()}});
-  if (prefilter) meta["prefilter"] = prefilter->meta();
-  finish(
-      config, rows_in(journal, done->keys), [&]() -> const RowScorer& { return scorer; }, meta,
-      (prefilter ? prefilter->line() + "\n" : "") + done->speed(scorer.tokens()));
-  remove_journals();
+  Placement placement = meet_scorers(config);
+  const std::string key = placement.first() ? score_key(config) : "";
+  const std::optional<Json> meta = placement.first() ? finished_meta(config, key) : std::nullopt;
+  if (placement.group.max(meta ? 1 : 0) == 0) return score_anew(config, shard, key, placement);
+  select_again(config, meta.value_or(Json()), placement);
   return ExitCode::kDone;
 }
 

@@ -4,7 +4,6 @@
 #include <filesystem>
 
 #include "reflect/base/error.h"
-#include "reflect/dist/launch.h"
 
 namespace reflect {
 
@@ -20,10 +19,7 @@ std::optional<std::int64_t> number(std::string_view text) {
 }  // namespace
 
 Shard shard_named(const std::string& text) {
-  if (text == "auto") {
-    const LaunchEnvironment place = launch_environment();
-    return {place.rank, place.world_size};
-  }
+  if (text == "auto") return {};
   const std::size_t slash = text.find('/');
   if (slash != text.npos) {
     const auto index = number(std::string_view(text).substr(0, slash));

@@ -13,8 +13,7 @@ struct Shard {
   bool whole() const { return count == 1; }
 };
 
-// "i/n" with 0 <= i < n; "auto": this process's place in the job that started it (torchrun, SLURM).
-// Throws Error (usage) for anything else.
+// "i/n" with 0 <= i < n; "auto": the whole. Throws Error (usage) for anything else.
 Shard shard_named(const std::string& text);
 
 // The shard's lines of an input of `lines`: consecutive, as many in each shard to one.

@@ -122,9 +122,8 @@ class MemoryPlan {
     const std::int64_t hidden = (run_.pack_tokens + run_.trained_tokens) * model.hidden_size;
     const std::int64_t slice = logits_at_a_time();
     const std::int64_t table = model.vocab_size * model.hidden_size;
-    return hidden * width + slice * model.vocab_size * width +
-           slice * model.hidden_size * width + 2 * run_.trained_tokens * kFp32Bytes +
-           (run_.lora ? 0 : table * (kFp32Bytes + width));
+    return hidden * width + slice * model.vocab_size * width + slice * model.hidden_size * width +
+           2 * run_.trained_tokens * kFp32Bytes + (run_.lora ? 0 : table * (kFp32Bytes + width));
   }
 
   // Not tensors: estimates.

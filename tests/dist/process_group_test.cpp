@@ -48,6 +48,15 @@ TEST_CASE("collectives give every rank the same") {
 
     require(group.sum(0.5 + group.rank()) == 0.5 * size + size * (size - 1) / 2, "sum");
     require(group.max(group.rank() == 1 ? 7 : 3) == 7, "max");
+    for (int time = 0; time < 3; ++time) {
+      const auto text_of = [&](int rank) {
+        return std::string(static_cast<std::size_t>(rank), static_cast<char>('a' + time));
+      };
+      const std::vector<std::string> texts = group.all_texts(text_of(group.rank()));
+      require(std::ssize(texts) == size, "texts");
+      for (int r = 0; r < size; ++r) require(texts[r] == text_of(r), "text");
+    }
+    require(group.from_rank_0([] { return "made"; }) == "made", "from_rank_0");
   });
   CHECK(failures == std::vector<std::string>(static_cast<std::size_t>(size)));
 }
@@ -154,6 +163,30 @@ TEST_CASE("a rank that does not come in time is named") {
   for (const int rank : {0, 2}) {
     INFO(failures[rank]);
     CHECK_THAT(failures[rank], Catch::Contains("rank 1 lives but did not come in time"));
+  }
+}
+
+TEST_CASE("a rank that is late is waited for beyond the time-out where that is asked for") {
+  const auto failures = run_ranks(
+      2,
+      [](ProcessGroup& group) {
+        if (group.rank() == 1) std::this_thread::sleep_for(std::chrono::seconds(3));
+        const std::vector<std::string> texts =
+            group.all_texts(group.rank() == 0 ? "early" : "late");
+        require(texts == std::vector<std::string>{"early", "late"}, "texts");
+      },
+      milliseconds(1500));
+  CHECK(failures == std::vector<std::string>(2));
+}
+
+TEST_CASE("a rank that ends is not waited for") {
+  const auto failures = run_ranks(3, [](ProcessGroup& group) {
+    if (group.rank() == 1) fail("test", "its own trouble");
+    group.wait_for_all();
+  });
+  for (const int rank : {0, 2}) {
+    INFO(failures[rank]);
+    CHECK_THAT(failures[rank], Catch::Contains("rank 1 has ended"));
   }
 }
 

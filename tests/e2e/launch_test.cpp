@@ -7,6 +7,7 @@
 
 #include <memory>
 
+#include "e2e/processes.h"
 #include "e2e/train_workplace.h"
 #include "reflect/base/error.h"
 #include "reflect/model/safetensors.h"
@@ -18,41 +19,6 @@ Arguments ranks(int count, const Arguments& more = {}) {
   Arguments all = {"--launch.nproc", std::to_string(count), "--launch.timeout", "60"};
   all.insert(all.end(), more.begin(), more.end());
   return all;
-}
-
-// The processes whose parent is `parent`.
-std::vector<pid_t> children_of(pid_t parent) {
-  std::vector<pid_t> found;
-  for (const auto& entry : fs::directory_iterator("/proc")) {
-    const std::string name = entry.path().filename();
-    if (name.find_first_not_of("0123456789") != name.npos) continue;
-    std::string stat;
-    try {
-      stat = read_file(entry.path() / "stat");
-    } catch (const Error&) {
-      continue;  // it has ended
-    }
-    std::istringstream fields(stat.substr(stat.rfind(')') + 2));
-    char state = 0;
-    pid_t its_parent = 0;
-    fields >> state >> its_parent;
-    if (its_parent == parent && state != 'Z') found.push_back(std::stoi(name));
-  }
-  std::ranges::sort(found);
-  return found;
-}
-
-bool alive(pid_t pid) {
-  return ::kill(pid, 0) == 0;
-}
-
-// Whether none of `processes` is left, waiting for it.
-bool all_gone(const std::vector<pid_t>& processes) {
-  for (int i = 0; i < 500; ++i) {
-    if (std::ranges::none_of(processes, alive)) return true;
-    std::this_thread::sleep_for(std::chrono::milliseconds(20));
-  }
-  return false;
 }
 
 void require_same_losses(const std::string& run, const std::string& other) {

@@ -4,6 +4,8 @@
 
 #include <spdlog/fmt/fmt.h>
 
+#include "e2e/processes.h"
+#include "e2e/score_workplace.h"
 #include "e2e/train_workplace.h"
 #include "reflect/model/lora.h"
 #include "reflect/model/weights.h"
@@ -50,6 +52,37 @@ Arguments together(int ranks, const Arguments& more) {
   return all;
 }
 
+// Small batches, so that processes have different numbers of them.
+Arguments scoring(const Arguments& more) {
+  Arguments all = {"--max-batch-tokens", "128", "--threads", "1"};
+  all.insert(all.end(), more.begin(), more.end());
+  return all;
+}
+
+Arguments placed(int ranks, const std::string& placement, const Arguments& more) {
+  Arguments all = scoring(more);
+  const Arguments where = ranks == 1 ? Arguments{} : together(ranks, {});
+  all.insert(all.end(), where.begin(), where.end());
+  all.insert(all.end(), {"--placement", placement});
+  return all;
+}
+
+ToolResult score_well(const ScoreRun& run, const Arguments& more) {
+  const ToolResult result = run(more);
+  INFO(result.err);
+  REQUIRE(result.exit_code == 0);
+  return result;
+}
+
+void check_same_results(const ScoreRun& run, const ScoreRun& expected) {
+  for (const char* name : {"scored.jsonl", "kept.jsonl", "random_control.jsonl"})
+    CHECK(read_file(run.folder / name) == read_file(expected.folder / name));
+  Json receipt = run.receipt(), receipt_of_one = expected.receipt();
+  receipt.erase("random_control");  // names the folder
+  receipt_of_one.erase("random_control");
+  CHECK(receipt == receipt_of_one);
+}
+
 }  // namespace
 
 TEST_CASE("a checkpoint of a 70B model's shape loads, trains two steps and saves at world 4") {
@@ -80,6 +113,238 @@ TEST_CASE("a checkpoint of a 70B model's shape loads, trains two steps and saves
   CHECK(read_file(shares + adapter) == read_file(whole + adapter));
   const Adapter saved = read_adapter(whole + "/adapter", read_llama_config(model));
   CHECK(saved.blocks.size() == kLayers);
+}
+
+TEST_CASE("rows are scored to the same bytes wherever the student lies, by one process or two") {
+  const std::string rows = fence_rows(13) + "oops\n";
+  using Place = std::pair<int, std::string>;
+  const std::map<std::string, std::vector<Place>> cases = {
+      {"dtype", {{1, "shard"}, {1, "offload"}, {2, "replicate"}, {2, "shard"}, {2, "offload"}}},
+      {"fp8", {{1, "offload"}, {2, "shard"}}},
+      {"nf4", {{2, "hybrid"}, {2, "offload"}}}};
+  for (const auto& [storage, places] : cases) {
+    const ScoreRun whole(rows);
+    score_well(whole, scoring({"--base.storage", storage}));
+    for (const auto& [ranks, placement] : places) {
+      CAPTURE(storage, ranks, placement);
+      const ScoreRun run(rows);
+      const ToolResult result =
+          score_well(run, placed(ranks, placement, {"--base.storage", storage}));
+      check_same_results(run, whole);
+      CHECK_THAT(result.out, Catch::Contains("13 rows scored, 1 input lines rejected"));
+      CHECK(result.out.find("rows scored") == result.out.rfind("rows scored"));
+      if (ranks == 2 && placement == "shard")
+        CHECK_THAT(result.err, Catch::Contains("base in shares over 2 processes"));
+      CHECK_FALSE(fs::exists(run.journal()));
+    }
+  }
+}
+
+TEST_CASE(
+    "a prefilter and a policy that looks at the model choose among the rows of all processes") {
+  const std::string rows = fence_rows(24);
+  const Arguments more = {"--prefilter.model",   kGoldenModel, "--prefilter.keep",         "0.7",
+                          "--prefilter.dtype",   "fp32",       "--prefilter.max-ifd",      "0",
+                          "--selection.max-ifd", "0",          "--selection.max-rifd",     "0",
+                          "--selection.policy",  "diverse",    "--selection.top-fraction", "0.25"};
+  const ScoreRun whole(rows), shared(rows);
+  score_well(whole, scoring(more));
+  score_well(shared, placed(2, "shard", more));
+  CHECK_FALSE(whole.kept().empty());
+  check_same_results(shared, whole);
+  // Again, and with other settings of the selection: no row is scored anew.
+  const ToolResult again = score_well(shared, placed(2, "shard", more));
+  CHECK_THAT(again.err, Catch::Contains("holds the scores already"));
+  check_same_results(shared, whole);
+}
+
+TEST_CASE("one row is explained by processes that share the student as by one") {
+  const ScoreRun run(fence_rows(3));
+  const ToolResult alone = score_well(run, scoring({"--explain", "row-2"}));
+  for (const std::string placement : {"replicate", "shard"})
+    CHECK(score_well(run, placed(2, placement, {"--explain", "row-2"})).out == alone.out);
+}
+
+TEST_CASE("a killed process ends the scoring of all, and one process goes on to the same bytes") {
+  const std::string placement = GENERATE("shard", "offload");
+  CAPTURE(placement);
+  const std::string rows = fence_rows(150);
+  const ScoreRun whole(rows), run(rows);
+  score_well(whole, scoring({}));
+  Tool tool("reflect-score", run.arguments(placed(2, placement, {})));
+  while (size_of(run.journal()) < 2000) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  const std::vector<pid_t> processes = children_of(tool.pid());
+  REQUIRE(processes.size() == 2);
+  ::kill(processes[1], SIGKILL);
+  const ToolResult result = tool.wait();
+  INFO(result.err);
+  CHECK(result.exit_code == 128 + SIGKILL);
+  CHECK_THAT(result.err, Catch::Contains("rank 1 was ended by signal 9"));
+  if (placement == "shard")  // in the middle of a pass
+    CHECK_THAT(result.err, Catch::Contains("reflect-score[rank 0]: [dist]") &&
+                               Catch::Contains("rank 1 gives no sign of life"));
+  CHECK(all_gone(processes));
+  const ToolResult resumed = score_well(run, scoring({}));
+  CHECK_THAT(resumed.err, Catch::Contains("resuming after"));
+  check_same_results(run, whole);
+}
+
+TEST_CASE("a signal to one of the processes that score ends all at a batch's end") {
+  const std::string placement = GENERATE("shard", "replicate");
+  CAPTURE(placement);
+  const std::string rows = fence_rows(150);
+  const ScoreRun whole(rows), run(rows);
+  score_well(whole, scoring({}));
+  Tool tool("reflect-score", run.arguments(placed(2, placement, {})));
+  while (size_of(run.journal()) < 2000) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  ::kill(children_of(tool.pid()).at(1), SIGTERM);
+  const ToolResult result = tool.wait();
+  INFO(result.err);
+  CHECK(result.exit_code == 128 + SIGTERM);
+  CHECK(result.err.find("died") == std::string::npos);
+  score_well(run, placed(2, placement, {}));
+  check_same_results(run, whole);
+}
+
+TEST_CASE(
+    "processes that score together need groups that divide them and an input that is a file") {
+  const ScoreRun run(fence_rows(3));
+  Arguments arguments = run.arguments(placed(2, "shard", {}));
+  arguments[3] = "-";
+  const ToolResult piped = run_tool("reflect-score", arguments, fence_rows(3));
+  CHECK(piped.exit_code == 2);
+  CHECK_THAT(piped.err, Catch::Contains("--input that is a file"));
+  const ToolResult odd = run(placed(2, "hybrid", {"--hybrid.group", "3"}));
+  CHECK(odd.exit_code == 2);
+  CHECK_THAT(odd.err, Catch::Contains("--hybrid.group 3 must divide the 2 processes"));
+}
+
+TEST_CASE("problems answered by processes that share a model have the same answers") {
+  const TempFolder folder;
+  std::string problems;
+  for (int i = 0; i < 5; ++i)
+    problems += Json{{"id", std::to_string(i)},
+                     {"prompt", fmt::format("What is {} + 2?", i)},
+                     {"answer", std::to_string(i + 2)}}
+                    .dump() +
+                "\n";
+  write_file_atomic(folder / "problems.jsonl", problems);
+  const auto answer = [&](const std::string& name, const Arguments& more) {
+    Arguments all = {"--model",
+                     kModel,
+                     "--input",
+                     folder / "problems.jsonl",
+                     "--draft",
+                     "--dtype",
+                     "fp32",
+                     "--quiet",
+                     "--output",
+                     folder / (name + ".json"),
+                     "--threads",
+                     "1",
+                     "--sampling.max_new_tokens",
+                     "16",
+                     "--bootstrap-resamples",
+                     "200",
+                     "--engine.max_batch_rows",
+                     "2"};
+    all.insert(all.end(), more.begin(), more.end());
+    const ToolResult result = run_tool("reflect-eval", all);
+    INFO(result.err);
+    REQUIRE(result.exit_code == 0);
+    CHECK(result.out.find("accuracy") == result.out.rfind("accuracy"));
+    return read_file(folder / (name + ".rows.jsonl"));
+  };
+  const std::string alone = answer("alone", {});
+  CHECK(answer("offload", {"--placement", "offload"}) == alone);
+  const std::string whole = answer("whole", together(2, {}));
+  const Arguments shard = together(2, {"--placement", "shard"});
+  CHECK(answer("shard", shard) == whole);
+  CHECK(answer("nf4", together(2, {"--placement", "shard", "--base.storage", "nf4"})) ==
+        answer("nf4-alone", together(2, {"--base.storage", "nf4"})));
+  std::istringstream a(whole), b(alone);
+  std::size_t rows = 0;
+  for (std::string left, right; std::getline(a, left) && std::getline(b, right); ++rows)
+    CHECK(largest_difference(Json::parse(left), Json::parse(right)) < 1e-4);
+  CHECK(rows == 10);
+  // An answer that is lost is all that is made again.
+  fs::resize_file(folder / "shard.rows.jsonl", whole.rfind('\n', whole.size() - 2) + 1);
+  CHECK(answer("shard", shard) == whole);
+}
+
+TEST_CASE("one question is answered once by processes that share a model") {
+  const auto ask = [](const Arguments& more) {
+    Arguments all = {"--model",
+                     kModel,
+                     "--ask",
+                     "What is 1 + 1?",
+                     "--dtype",
+                     "fp32",
+                     "--threads",
+                     "1",
+                     "--sampling.max_new_tokens",
+                     "8"};
+    all.insert(all.end(), more.begin(), more.end());
+    return run_tool("reflect-eval", all);
+  };
+  const ToolResult alone = ask({});
+  for (const std::string placement : {"replicate", "shard", "offload"}) {
+    CAPTURE(placement);
+    const ToolResult shared = ask(together(2, {"--placement", placement}));
+    INFO(shared.err);
+    CHECK(shared.out == alone.out);
+    CHECK(shared.exit_code == alone.exit_code);
+  }
+}
+
+TEST_CASE("a local teacher that is read from its files writes what one in memory does") {
+  const TempFolder folder;
+  std::string problems;
+  for (int i = 0; i < 4; ++i)
+    problems += fmt::format(R"({{"prompt": "What is {} + 2?", "answer": "{}"}})", i, i + 2) + "\n";
+  write_file_atomic(folder / "in.jsonl", problems);
+  const auto generate = [&](const std::string& name, const Arguments& more) {
+    Arguments all = {"--recipe",
+                     "own_errors",
+                     "--input",
+                     folder / "in.jsonl",
+                     "--output",
+                     folder / (name + ".jsonl"),
+                     "--teacher.kind",
+                     "local",
+                     "--teacher.model",
+                     REFLECT_SOURCE_DIR "/data/demo/model",
+                     "--teacher.samples",
+                     "2",
+                     "--teacher.sampling.max_new_tokens",
+                     "16",
+                     "--dtype",
+                     "fp32",
+                     "--threads",
+                     "1",
+                     "--quiet"};
+    all.insert(all.end(), more.begin(), more.end());
+    return run_tool("reflect-gen", all);
+  };
+  for (const std::string storage : {"dtype", "nf4"}) {
+    CAPTURE(storage);
+    const std::string whole = "whole-" + storage, read = "read-" + storage;
+    const Arguments stored = {"--teacher.base.storage", storage};
+    REQUIRE(generate(whole, stored).exit_code == 0);
+    const ToolResult result =
+        generate(read, {stored[0], stored[1], "--teacher.placement", "offload"});
+    INFO(result.err);
+    REQUIRE(result.exit_code == 0);
+    CHECK_THAT(result.err, Catch::Contains(storage == "dtype" ? "base stays in its files"
+                                                              : "base in host memory"));
+    for (const char* ending : {".jsonl", ".rejected.jsonl"})
+      CHECK(read_file(folder / (read + ending)) == read_file(folder / (whole + ending)));
+  }
+  CHECK(read_file(folder / "whole-dtype.rejected.jsonl") !=
+        read_file(folder / "whole-nf4.rejected.jsonl"));
+  const ToolResult shard = generate("shard", {"--teacher.placement", "shard"});
+  CHECK(shard.exit_code == 2);
+  CHECK_THAT(shard.err, Catch::Contains("use replicate or offload"));
 }
 
 }  // namespace reflect

@@ -7,7 +7,7 @@ namespace {
 
 TEST_CASE("a chat model renders prompts and knows what ends a turn") {
   const ChatModel model =
-      load_chat_model(REFLECT_SOURCE_DIR "/tests/golden/model/llama3", "auto", Runtime{});
+      load_chat_model(REFLECT_SOURCE_DIR "/tests/golden/model/llama3", "auto", Runtime{}, {}, {});
   CHECK(model.end_ids == std::vector<std::int32_t>{316, 319});
   const std::string opened =
       "<|begin_of_text|><|start_header_id|>user<|end_header_id|>\n\nHow many?<|eot_id|>"

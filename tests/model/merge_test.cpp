@@ -7,9 +7,12 @@
 
 #include <catch2/catch.hpp>
 #include <filesystem>
+#include <nlohmann/json.hpp>
 
+#include "reflect/base/file.h"
 #include "reflect/model/llama.h"
 #include "temp_folder.h"
+#include "tensor_memory.h"
 
 using namespace reflect;
 
@@ -25,7 +28,60 @@ MergeConfig config_for(const std::string& output) {
   return config;
 }
 
+// A checkpoint with the depth and the names of Llama 3.1 70B, but thin, and an adapter on it.
+// Returns the bytes of the adapter.
+std::int64_t write_deep_model(const MergeConfig& config) {
+  constexpr std::int64_t kLayers = 80;
+  auto json = nlohmann::json::parse(read_file(kModel + "/config.json"));
+  json.update({{"num_hidden_layers", kLayers},
+               {"num_attention_heads", 64},
+               {"num_key_value_heads", 8},
+               {"head_dim", 2},
+               {"hidden_size", 128},
+               {"intermediate_size", 256},
+               {"torch_dtype", "bfloat16"}});
+  make_folder(config.model);
+  write_file_atomic(config.model + "/config.json", json.dump());
+  const LlamaConfig llama = read_llama_config(config.model);
+  ResidentWeights weights(llama, {at::kBFloat16, at::kCPU}, 1);
+  write_safetensors(config.model + "/model.safetensors", weights.named());
+  LoraConfig lora;
+  lora.rank = 1;
+  lora.targets = {"q_proj", "down_proj"};
+  const Adapter adapter = Adapter::fresh(llama, lora, 1);
+  std::int64_t bytes = 0;
+  for (const NamedTensor& named : adapter.named()) {
+    named.tensor.fill_(0.01);
+    bytes += static_cast<std::int64_t>(named.tensor.nbytes());
+  }
+  make_folder(config.adapter);
+  write_adapter(config.adapter, adapter, config.model);
+  return bytes;
+}
+
 }  // namespace
+
+TEST_CASE("merging a model of 80 blocks takes the memory of one of them") {
+  const TempFolder folder;
+  MergeConfig config = config_for(folder / "merged");
+  config.model = folder / "deep";
+  config.adapter = folder / "adapter";
+  config.max_shard_bytes = 4'000'000;
+  const std::int64_t adapter = write_deep_model(config);
+  const LlamaConfig llama = read_llama_config(config.model);
+  std::int64_t block = 0;  // in fp32, as the check computes
+  for (const Projection p : kProjections) {
+    const auto [out, in] = shape_of(llama, p);
+    block += 4 * out * in;
+  }
+  const std::int64_t table = 4 * llama.vocab_size * llama.hidden_size;
+  const TensorMemory memory;
+  REQUIRE(merge(config) == ExitCode::kDone);
+  CHECK(memory.peak() > block);
+  CHECK(memory.peak() < 2 * adapter + 2 * std::max(block, table));
+  CHECK(memory.peak() < llama.num_hidden_layers * block / 8);
+  CHECK(std::filesystem::exists(folder / "merged/model.safetensors.index.json"));
+}
 
 TEST_CASE("merged logits equal peft's adapter logits") {
   const TempFolder folder;

@@ -70,6 +70,29 @@ TEST_CASE("gathered weights are those of a base held whole, forward and backward
   }));
 }
 
+TEST_CASE("ranks that hold a base together make as many passes each as they want") {
+  const std::string folder = kFolder + GENERATE("llama3", "llama2");
+  const std::string storage = GENERATE("dtype", "nf4");
+  CAPTURE(folder, storage);
+  const LlamaConfig config = read_llama_config(folder);
+  check_none(run_ranks(3, [&](ProcessGroup& group) {
+    const auto whole = load_weights(folder, config, {}, {storage});
+    const auto shares = load_weights(folder, config, {}, {storage},
+                                     {{.placement = "shard"}, group, /*own_passes=*/true, {}});
+    const at::NoGradGuard no_gradients;
+    for (int round = 0; round < 3; ++round) {
+      for (int pass = 0; pass < 2 * ((group.rank() + round) % 3); ++pass) {
+        require(at::equal(shares->embedding(), whole->embedding()), "embedding");
+        for (std::int64_t layer = 0; layer < config.num_hidden_layers; ++layer)
+          require(same(shares->block(layer), whole->block(layer)), "block");
+        for (int piece = 0; piece < pass; ++piece)  // of the scored tokens: none, one, several
+          require(at::equal(shares->lm_head(), whole->lm_head()), "lm_head");
+      }
+      shares->leave();
+    }
+  }));
+}
+
 TEST_CASE("weights read from the files each time are those of a base held whole") {
   const std::string model = GENERATE("llama3", "llama2", "mistral");
   const std::string storage = GENERATE("dtype", "fp8", "nf4");
@@ -212,6 +235,29 @@ TEST_CASE("loading and training, a rank holds its share of the weights and two u
   // Far less than what ranks hold that have everything (a block in few bits weighs less here than
   // the tables and its dequantised values).
   if (storage == "dtype") CHECK(memory.peak() < kRanks * sizes.whole(kLayers) * 6 / 10);
+}
+
+TEST_CASE("making passes of its own, a rank holds its share of the weights and two units") {
+  constexpr std::int64_t kRanks = 4, kLayers = 16;
+  const std::string storage = GENERATE("dtype", "nf4");
+  CAPTURE(storage);
+  const TempFolder folder;
+  const LlamaConfig config = write_deep_model(folder.path(), kLayers);
+  const Sizes sizes = sizes_of(config, storage);
+  const std::int64_t share = sizes.whole(kLayers) / kRanks + (kLayers + 2) * 512;
+  const std::int64_t allowed = kRanks * (share + 2 * (sizes.unit() + 512) + sizes.dequantized);
+  const TensorMemory memory;
+  check_none(run_ranks(kRanks, [&](ProcessGroup& group) {
+    const at::NoGradGuard no_gradients;
+    const Placement placement{{.placement = "shard"}, group, /*own_passes=*/true, {}};
+    const Llama llama(config, load_weights(folder.path(), config, {}, {storage}, placement), {});
+    for (int pass = 0; pass < group.rank(); ++pass)
+      llama.logits(llama.hidden(at::ones({1}, at::kLong), {{0, 1}, {}, {}}));
+    llama.weights().leave();
+    group.barrier();
+  }));
+  CHECK(memory.peak() > allowed * 8 / 10);
+  CHECK(memory.peak() < allowed * 11 / 10);
 }
 
 TEST_CASE("a base that stays in its files takes two units of memory, loading and training") {

@@ -65,10 +65,15 @@ class ProcessGroup {
   // `tensor` becomes that of rank `root`.
   void broadcast(const at::Tensor& tensor, int root = 0);
   void barrier();
+  // Returns when all ranks have come, however late. Throws Error when one has ended, or gives no
+  // sign of life for the time-out.
+  void wait_for_all();
 
   // The same for single numbers.
   double sum(double value);
   std::int64_t max(std::int64_t value);
+  // The text of every rank, in order of ranks. They may come as late as to wait_for_all.
+  std::vector<std::string> all_texts(const std::string& mine);
   // What `make` returns on rank 0; the others do not call it.
   std::string from_rank_0(const std::function<std::string()>& make);
   // Throws Error that names the first rank whose `value` differs from rank 0's.

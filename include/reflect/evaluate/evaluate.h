@@ -7,6 +7,7 @@
 
 #include "reflect/base/error.h"
 #include "reflect/base/runtime.h"
+#include "reflect/dist/launch.h"
 #include "reflect/generate/engine.h"
 #include "reflect/model/base_config.h"
 
@@ -37,6 +38,8 @@ struct EvaluateConfig {
   std::string model;
   std::string adapter;
   BaseConfig base;
+  PlacementConfig placement;
+  LaunchConfig launch;
   std::string input;
   std::string output;
   std::string ask;
@@ -64,6 +67,7 @@ struct EvaluateConfig {
     v("model", model, "Checkpoint folder.");
     v("adapter", adapter, "Adapter folder: arms \"base\" and \"tuned\" are compared.");
     v("base", base, "");
+    placement.visit(v);
     v("input", input, "Problems with gold answers, JSON Lines; - is standard input.");
     v("output", output, "Report, JSON; every answer goes to the same name with .rows.jsonl.");
     v("ask", ask, "Answer this one question instead, on standard output.");
@@ -89,11 +93,13 @@ struct EvaluateConfig {
     v("bootstrap-resamples", bootstrap_resamples, "Resamples of the bootstrap intervals.");
     v("sampling", sampling, "");
     v("engine", engine, "");
+    v("launch", launch, "");
     runtime.visit(v);
   }
 };
 
-// Evaluates, or answers one question, as the configuration says.
+// Evaluates, or answers one question, as the configuration says. The processes of a job share the
+// answers out; the first one does all else.
 ExitCode evaluate(const EvaluateConfig& config);
 
 }  // namespace reflect

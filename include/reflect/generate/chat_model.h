@@ -21,7 +21,8 @@ struct ChatModel {
 
 // `template_name` "auto": the checkpoint's own.
 ChatModel load_chat_model(const std::string& folder, const std::string& template_name,
-                          const Runtime& runtime, const BaseConfig& base = {});
+                          const Runtime& runtime, const BaseConfig& base,
+                          const Placement& placement);
 
 // Ids of the messages and the opening of the assistant's turn; `begun` is what it has already said.
 std::vector<std::int32_t> prompt_ids(const ChatModel& model, const std::vector<Message>& messages,

@@ -29,6 +29,7 @@ struct HybridConfig {
 struct PlacementConfig {
   std::string placement = "replicate";
   HybridConfig hybrid = {};
+  bool in_shares() const { return placement == "shard" || placement == "hybrid"; }
   void visit(auto& v) {
     v("placement", placement,
       "Where a frozen base lies: all of it in every process; a share of every block in each, "

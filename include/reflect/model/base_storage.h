@@ -2,8 +2,11 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 
+#include "reflect/base/runtime.h"
+#include "reflect/dist/launch.h"
 #include "reflect/dist/process_group.h"
 #include "reflect/model/base_config.h"
 #include "reflect/model/weights.h"
@@ -14,7 +17,21 @@ namespace reflect {
 struct Placement {
   PlacementConfig config = {};
   ProcessGroup group = {};  // all processes
+  // Each rank makes passes of its own, without gradients, instead of the same as all others. Those
+  // who hold the base together agree before each pass; one that has none to make takes part in the
+  // others' (WeightSource::leave). A signal to one is noted by all.
+  bool own_passes = false;
+  std::optional<at::Device> device = {};  // of this rank, where it is not the runtime's
+
+  bool first() const { return group.rank() == 0; }
+  // Whether ranks hold the base together.
+  bool shared() const;
 };
+
+// The placement of a tool whose ranks make passes of their own. Meets the job's other ranks.
+// Throws what ProcessGroup throws.
+Placement open_placement(const PlacementConfig& config, const LaunchConfig& launch,
+                         const RuntimeConfig& runtime);
 
 // The weights of the checkpoint in `folder`. Embedding, norms and output matrix are always in the
 // runtime's dtype. Loading reads one tensor at a time: beyond what is kept, memory holds less than

@@ -47,6 +47,9 @@ class WeightSource {
   // Whether a block's tensors stay as they are for the source's life. Where not, the backward pass
   // asks for each block again, last block first.
   virtual bool lasting() const = 0;
+  // Of a base that ranks hold together while each makes passes of its own (Placement::own_passes):
+  // this rank makes none for now. Takes part in those of the others until no rank makes any.
+  virtual void leave() {}
 };
 
 // Reads each weight from the checkpoint when it is asked for: memory holds one block at a time.

@@ -14,6 +14,7 @@
 #include "reflect/data/chat.h"
 #include "reflect/generate/engine.h"
 #include "reflect/generate/sampling.h"
+#include "reflect/model/base_config.h"
 #include "reflect/recipes/endpoint.h"
 
 namespace reflect {
@@ -95,6 +96,8 @@ struct TeacherConfig {
   std::string kind = "replay";
   std::string model;
   std::string adapter;
+  BaseConfig base;
+  PlacementConfig placement;
   std::string template_name = "auto";
   std::int64_t samples = 1;
   SamplingConfig sampling = {.temperature = 0.7, .max_new_tokens = 1024, .stop = {}};
@@ -108,6 +111,8 @@ struct TeacherConfig {
       {"replay", "procedural", "local", "openai"});
     v("model", model, "Checkpoint folder (local) or the model's name at the endpoint (openai).");
     v("adapter", adapter, "Adapter folder (local).");
+    v("base", base, "");
+    placement.visit(v);
     v("template", template_name, "Chat template (local); auto: the checkpoint's own.");
     v("samples", samples, "Solutions to draw of each problem (step draw).");
     v("sampling", sampling, "");

@@ -6,6 +6,7 @@
 
 #include "reflect/base/error.h"
 #include "reflect/base/runtime.h"
+#include "reflect/dist/launch.h"
 #include "reflect/model/base_config.h"
 #include "reflect/score/prefilter_config.h"
 #include "reflect/score/reference.h"
@@ -19,6 +20,8 @@ struct ScoreConfig {
   std::string model;
   std::string adapter;
   BaseConfig base;
+  PlacementConfig placement;
+  LaunchConfig launch;
   std::string input;
   std::string output;
   std::string selected;
@@ -43,6 +46,7 @@ struct ScoreConfig {
     v("model", model, "Folder of the student's checkpoint.");
     v("adapter", adapter, "Folder of a PEFT adapter on it.");
     v("base", base, "");
+    placement.visit(v);
     v("input", input, "Rows as JSON Lines; - reads standard input.");
     v("output", output, "All rows with their scores and the decision.");
     v("selected", selected, "The kept rows.");
@@ -67,7 +71,8 @@ struct ScoreConfig {
     v("limit", limit, "Score the first rows only; 0: all.");
     v("shard", shard,
       "i/n: score the i-th of n parts of the input (0/4 is the first of four) into files named "
-      "after it; auto: the part of this process's rank under torchrun or SLURM, else all.");
+      "after it; auto: all of it. The processes of a job (--launch.nproc, torchrun, SLURM) share "
+      "the rows out and write one result.");
     v("explain", explain,
       "Id of a row: print its passes token by token and write nothing; --output and --selected "
       "are not needed.");
@@ -76,6 +81,7 @@ struct ScoreConfig {
     scorer.visit(v);
     v("reference", reference, "");
     v("selection", selection, "");
+    v("launch", launch, "");
     runtime.visit(v);
   }
 };
@@ -85,7 +91,8 @@ struct ScoreConfig {
 // interrupted run leaves `output`.journal, from which the same command goes on to the same bytes; a
 // finished one leaves its scores in `output`, among which the same command, with the same or other
 // selection settings, selects again without the model. Returns kIncomplete when
-// a signal ended it at a batch's end.
+// a signal ended it at a batch's end. The processes of a job score a batch each at a time; the
+// first one selects and writes all files, the bytes of which are those that one process writes.
 ExitCode score_rows(const ScoreConfig& config);
 
 }  // namespace reflect

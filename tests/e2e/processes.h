@@ -1,0 +1,51 @@
+// The processes that a program started, seen from outside.
+#pragma once
+
+#include <signal.h>
+#include <sys/types.h>
+
+#include <algorithm>
+#include <chrono>
+#include <filesystem>
+#include <sstream>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "reflect/base/error.h"
+#include "reflect/base/file.h"
+
+namespace reflect {
+
+// The processes whose parent is `parent`.
+inline std::vector<pid_t> children_of(pid_t parent) {
+  std::vector<pid_t> found;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
+    const std::string name = entry.path().filename();
+    if (name.find_first_not_of("0123456789") != name.npos) continue;
+    std::string stat;
+    try {
+      stat = read_file(entry.path() / "stat");
+    } catch (const Error&) {
+      continue;  // it has ended
+    }
+    std::istringstream fields(stat.substr(stat.rfind(')') + 2));
+    char state = 0;
+    pid_t its_parent = 0;
+    fields >> state >> its_parent;
+    if (its_parent == parent && state != 'Z') found.push_back(std::stoi(name));
+  }
+  std::ranges::sort(found);
+  return found;
+}
+
+// Whether none of `processes` is left, waiting for it.
+inline bool all_gone(const std::vector<pid_t>& processes) {
+  for (int i = 0; i < 500; ++i) {
+    if (std::ranges::none_of(processes, [](pid_t pid) { return ::kill(pid, 0) == 0; })) return true;
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  }
+  return false;
+}
+
+}  // namespace reflect
