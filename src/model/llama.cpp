@@ -81,26 +81,12 @@ at::Tensor Llama::hidden(const at::Tensor& ids, const PackedRows& rows,
       DecoderPass{config_, rows, rotation_of(rows, inverse_frequency_), adapter,
                   adapter ? adapter->dropout : std::nullopt, options.cache});
   at::Tensor x = at::embedding(weights_->embedding(), ids.to(runtime_.device));
-  for (std::int64_t layer = 0; layer < config_.num_hidden_layers; ++layer)
-    x = recompute ? recomputed_block(x, *weights_, pass, layer)
-                  : decoder_block(x, weights_->block(layer), *pass, layer);
-  return rms_norm(x, weights_->final_norm(), config_.rms_norm_eps);
-}
-
-at::Tensor hidden_of(const Llama& model, const at::Tensor& ids, const PackedRows& rows,
-                     const at::Tensor& wanted, const Adapter* adapter) {
-  const LlamaConfig& config = model.config();
-  const at::Device device = model.runtime().device;
-  WeightSource& weights = model.weights();
-  check_rows(rows, config, {});
-  const DecoderPass pass{
-      config,  rows,         rotation_of(rows, inverse_frequency(config, device)),
-      adapter, std::nullopt, nullptr};
-  at::Tensor x = at::embedding(weights.embedding(), ids.to(device));
-  const std::int64_t last = config.num_hidden_layers - 1;
+  const std::int64_t last = config_.num_hidden_layers - 1;
   for (std::int64_t layer = 0; layer <= last; ++layer)
-    x = decoder_block(x, weights.block(layer), pass, layer, layer == last ? wanted : at::Tensor());
-  return rms_norm(x, weights.final_norm(), config.rms_norm_eps);
+    x = recompute ? recomputed_block(x, *weights_, pass, layer)
+                  : decoder_block(x, weights_->block(layer), *pass, layer,
+                                  layer == last ? options.wanted : at::Tensor());
+  return rms_norm(x, weights_->final_norm(), config_.rms_norm_eps);
 }
 
 at::Tensor Llama::logits(const at::Tensor& hidden) const {

@@ -10,7 +10,6 @@
 
 #include "reflect/base/error.h"
 #include "reflect/model/cross_entropy.h"
-#include "reflect/model/forward.h"
 #include "score/prefix_tree.h"
 
 namespace reflect {
@@ -161,7 +160,8 @@ std::vector<float> Scorer::log_probs(const std::vector<const Pass*>& passes,
     rows.parent.push_back(-1);
   }
   const at::Tensor hidden =
-      hidden_of(model_, to_device(ids, device), rows, to_device(lookups.wanted, device), adapter_);
+      model_.hidden(to_device(ids, device), rows,
+                    {.adapter = adapter_, .wanted = to_device(lookups.wanted, device)});
   const std::vector<float> found =
       target_log_probs(model_, hidden.index_select(0, to_device(lookups.places, device)),
                        to_device(lookups.targets, device));

@@ -281,11 +281,10 @@ void report(const TrainingData& data, const TrainingData& heldout, const PackPla
                static_cast<double>(length.packs * plan.options().capacity));
 }
 
-// The plan of the longest pack, on this machine.
-void report_expected_memory(const TrainConfig& config, const Runtime& runtime, const PackPlan& plan,
-                            const LaunchEnvironment& place) {
+// The plan of the longest of `packs`, on this machine.
+void report_expected_memory(const TrainConfig& config, const Runtime& runtime,
+                            const std::vector<Batch>& packs, const LaunchEnvironment& place) {
   RunShape run = run_shape_of(config, runtime.dtype);
-  const std::vector<Batch> packs = plan.epoch(0);
   const auto longest = std::ranges::max(packs, {}, [](const Batch& pack) { return pack.tokens(); });
   run.pack_tokens = run.trained_tokens = longest.tokens();
   Machine machine;
@@ -323,9 +322,10 @@ ExitCode train_as(const LaunchEnvironment& place, const TrainConfig& config) {
   const RunLength length = measure_run(plan, {config.epochs, config.max_steps, config.max_tokens,
                                               config.gradient_accumulation_steps});
   report(data, heldout, plan, length);
-  report_expected_memory(settled, runtime, plan, place);
+  const std::vector<Batch> first_epoch = plan.epoch(0);
+  report_expected_memory(settled, runtime, first_epoch, place);
   TunedModel model(model_options(config, group), runtime);
-  check_packing(model, data.examples, plan.epoch(0).front());
+  check_packing(model, data.examples, first_epoch.front());
   Trainer trainer(trainer_config(config, length, identity), model, data.examples, PackStream(plan),
                   group);
   if (!heldout.examples.empty()) {

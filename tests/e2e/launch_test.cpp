@@ -15,12 +15,6 @@
 namespace reflect {
 namespace {
 
-Arguments ranks(int count, const Arguments& more = {}) {
-  Arguments all = {"--launch.nproc", std::to_string(count), "--launch.timeout", "60"};
-  all.insert(all.end(), more.begin(), more.end());
-  return all;
-}
-
 void require_same_losses(const std::string& run, const std::string& other) {
   const std::vector<Json> a = metrics_of(run), b = metrics_of(other);
   REQUIRE(a.size() == b.size());
@@ -40,7 +34,7 @@ TEST_CASE("reflect-train as two processes gives the losses and the adapter of on
   const std::string placement = GENERATE("replicate", "shard", "offload");
   CAPTURE(placement);
   const ToolResult result =
-      run_tool("reflect-train", place.arguments(ranks(2, {"--placement", placement})));
+      run_tool("reflect-train", place.arguments(job_of(2, {"--placement", placement})));
   INFO(result.err);
   REQUIRE(result.exit_code == 0);
   require_same_losses(place.run, alone);
@@ -58,7 +52,7 @@ TEST_CASE("reflect-train as two processes gives the losses and the adapter of on
                        Catch::Contains("step 10: loss"));
   CHECK_FALSE(fs::exists(place.run + "/logs/rank-0.log"));
 
-  const ToolResult again = run_tool("reflect-train", place.arguments(ranks(2)));
+  const ToolResult again = run_tool("reflect-train", place.arguments(job_of(2)));
   CHECK(again.exit_code == 0);
   CHECK_THAT(again.err, Catch::Contains("finished already"));
 }
@@ -67,17 +61,10 @@ TEST_CASE("a killed rank ends the job, is named, and leaves no process behind") 
   const std::string placement = GENERATE("replicate", "shard");
   CAPTURE(placement);
   const Workplace place;
-  Tool tool("reflect-train", place.arguments(ranks(2, {"--save_every", "2", "--max_steps", "40",
-                                                       "--placement", placement})));
+  Tool tool("reflect-train", place.arguments(job_of(2, {"--save_every", "2", "--max_steps", "40",
+                                                        "--placement", placement})));
   wait_for_steps(place.run, 5);
-  const std::vector<pid_t> processes = children_of(tool.pid());
-  REQUIRE(processes.size() == 2);
-  ::kill(processes[1], SIGKILL);
-  const ToolResult result = tool.wait();
-  INFO(result.err);
-  CHECK(result.exit_code == 128 + SIGKILL);
-  CHECK_THAT(result.err, Catch::Contains("rank 1 was ended by signal 9"));
-  CHECK(all_gone(processes));
+  result_of_killed_rank(tool);
 
   // The same command, by one process, goes on with the same data.
   const std::string alone = place.folder / "alone";
@@ -94,7 +81,7 @@ TEST_CASE("SIGTERM to the job, or to one rank, saves on all together") {
   CAPTURE(to_one_rank);
   const Workplace place;
   const Arguments arguments =
-      place.arguments(ranks(2, {"--save_every", "0", "--max_steps", "200"}));
+      place.arguments(job_of(2, {"--save_every", "0", "--max_steps", "200"}));
   Tool tool("reflect-train", arguments);
   wait_for_steps(place.run, 3);
   const std::vector<pid_t> processes = children_of(tool.pid());
@@ -115,7 +102,7 @@ TEST_CASE("SIGTERM to the job, or to one rank, saves on all together") {
 
 TEST_CASE("when the launcher is killed no rank stays") {
   const Workplace place;
-  Tool tool("reflect-train", place.arguments(ranks(2, {"--max_steps", "1000"})));
+  Tool tool("reflect-train", place.arguments(job_of(2, {"--max_steps", "1000"})));
   wait_for_steps(place.run, 2);
   const std::vector<pid_t> processes = children_of(tool.pid());
   REQUIRE(processes.size() == 2);

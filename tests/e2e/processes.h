@@ -5,6 +5,7 @@
 #include <sys/types.h>
 
 #include <algorithm>
+#include <catch2/catch.hpp>
 #include <chrono>
 #include <filesystem>
 #include <sstream>
@@ -12,6 +13,7 @@
 #include <thread>
 #include <vector>
 
+#include "e2e/run_tool.h"
 #include "reflect/base/error.h"
 #include "reflect/base/file.h"
 
@@ -46,6 +48,27 @@ inline bool all_gone(const std::vector<pid_t>& processes) {
     std::this_thread::sleep_for(std::chrono::milliseconds(20));
   }
   return false;
+}
+
+// Flags of a job of `ranks` processes on this machine, with others.
+inline std::vector<std::string> job_of(int ranks, const std::vector<std::string>& more = {}) {
+  std::vector<std::string> all = {"--launch.nproc", std::to_string(ranks), "--launch.timeout",
+                                  "60"};
+  all.insert(all.end(), more.begin(), more.end());
+  return all;
+}
+
+// Kills rank 1 of a job of two: all end, with its signal and its name. What the tool said.
+inline ToolResult result_of_killed_rank(Tool& tool) {
+  const std::vector<pid_t> processes = children_of(tool.pid());
+  REQUIRE(processes.size() == 2);
+  ::kill(processes[1], SIGKILL);
+  const ToolResult result = tool.wait();
+  INFO(result.err);
+  CHECK(result.exit_code == 128 + SIGKILL);
+  CHECK_THAT(result.err, Catch::Contains("rank 1 was ended by signal 9"));
+  CHECK(all_gone(processes));
+  return result;
 }
 
 }  // namespace reflect

@@ -56,7 +56,7 @@ TEST_CASE("the hidden states of some tokens are those of a pass for all") {
     INFO(name);
     const at::Tensor ids = golden_ids(name).reshape({-1});
     const auto check = [&](const Llama& model, double tolerance) {
-      const at::Tensor some = hidden_of(model, ids, rows, wanted);
+      const at::Tensor some = model.hidden(ids, rows, {.wanted = wanted});
       const at::Tensor all = model.hidden(ids, rows).index_select(0, wanted);
       CHECK(at::allclose(some, all, tolerance, tolerance));
     };

@@ -1,8 +1,6 @@
 // Models that only run forward passes of many tokens, as scoring does.
 #pragma once
 
-#include <ATen/core/Tensor.h>
-
 #include <memory>
 #include <string>
 
@@ -17,10 +15,5 @@ namespace reflect {
 std::unique_ptr<Llama> load_forward_llama(const std::string& folder, const Runtime& runtime,
                                           const BaseConfig& base = {},
                                           const Placement& placement = {});
-
-// Llama::hidden of the tokens `wanted` [N] (int64, of ids) alone, [N, hidden], without gradients:
-// what the last block computes behind its attention is computed for these only.
-at::Tensor hidden_of(const Llama& model, const at::Tensor& ids, const PackedRows& rows,
-                     const at::Tensor& wanted, const Adapter* adapter = nullptr);
 
 }  // namespace reflect

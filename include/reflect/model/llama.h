@@ -43,6 +43,9 @@ struct ForwardOptions {
   const Adapter* adapter = nullptr;
   KvCache* cache = nullptr;  // rows.slots says which slot each row reads and extends
   Recompute recompute = Recompute::kAuto;
+  // [N] (int64, of ids): only these tokens' hidden states, [N, hidden]; what the last block
+  // computes behind its attention is computed for them alone. Without gradients. Undefined: of all.
+  at::Tensor wanted = {};
 };
 
 class Llama {
