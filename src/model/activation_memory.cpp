@@ -36,7 +36,7 @@ class BlockTerms {
     const std::int64_t log_sums = pass_.tokens * model_.num_attention_heads * kFloatWidth;
     const std::int64_t keys = packed_attention() ? key_ : repeated_key();
     std::int64_t bytes = norm() + query_ + 2 * keys + query_ + log_sums;
-    bytes += inputs({Projection::kQ, Projection::kK, Projection::kV}, hidden_);
+    bytes += made_inputs({Projection::kQ, Projection::kK, Projection::kV}, hidden_);
     // Rows that are computed one by one are joined: the joined output is another copy.
     const bool joined = pass_.several_rows && !packed_attention();
     if (joined || has_dropout()) bytes += inputs({Projection::kO}, query_);
@@ -45,8 +45,8 @@ class BlockTerms {
 
   // Saved between the residual stream and the block's output, without the stream.
   std::int64_t feed_forward() const {
-    return norm() + 2 * inner_ + inputs({Projection::kGate, Projection::kUp}, hidden_) +
-           inputs({Projection::kDown}, inner_) +
+    return norm() + 2 * inner_ + made_inputs({Projection::kGate, Projection::kUp}, hidden_) +
+           made_inputs({Projection::kDown}, inner_) +
            branches({Projection::kGate, Projection::kUp, Projection::kDown});
   }
 
@@ -54,9 +54,11 @@ class BlockTerms {
   // input and of what the input was made of.
   std::int64_t backward() const {
     const auto [out, in] = shape_of(model_, Projection::kDown);
-    if (!pass_.lora) return inner_ + std::max(inner_, out * in * width_);
+    const std::int64_t again = remakes() ? inner_ : 0;
+    if (!pass_.lora) return again + inner_ + std::max(inner_, out * in * width_);
     if (!trains(Projection::kDown)) return 3 * inner_;
-    return 2 * inner_ + rows(pass_.lora->rank) + (out + in) * pass_.lora->rank * kFloatWidth;
+    return again + 2 * inner_ + rows(pass_.lora->rank) +
+           (out + in) * pass_.lora->rank * kFloatWidth;
   }
 
  private:
@@ -68,12 +70,19 @@ class BlockTerms {
   std::int64_t repeated_key() const {
     return model_.num_attention_heads == model_.num_key_value_heads ? key_ : query_;
   }
+  bool remakes() const { return pass_.recompute == Recompute::kSelective; }
   bool has_dropout() const { return pass_.lora && pass_.lora->dropout > 0; }
 
   // The input that trained projections share; with dropout a copy and a mask for each.
   std::int64_t inputs(Projections projections, std::int64_t input) const {
     const auto trained = std::ranges::count_if(projections, [&](auto p) { return trains(p); });
     return input * (has_dropout() ? 2 * trained : std::min<std::int64_t>(trained, 1));
+  }
+
+  // The same of inputs that selective recomputation makes again: only dropout's masks are kept.
+  std::int64_t made_inputs(Projections projections, std::int64_t input) const {
+    const std::int64_t all = inputs(projections, input);
+    return !remakes() ? all : has_dropout() ? all / 2 : 0;
   }
 
   // Of the adapters: the product with A, and copies of both factors in the type of x. DoRA scales

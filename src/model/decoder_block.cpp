@@ -2,6 +2,7 @@
 
 #include <ATen/CPUGeneratorImpl.h>
 #include <ATen/TensorOperators.h>
+#include <ATen/core/grad_mode.h>
 #include <ATen/ops/bernoulli.h>
 #include <ATen/ops/empty_like.h>
 #include <c10/core/InferenceMode.h>
@@ -36,15 +37,47 @@ struct Block {
   std::int64_t layer;
 };
 
+// What projections are of.
+struct Input {
+  at::Tensor x;
+  InputAgain again = {};  // where x is not to be kept for the gradient
+};
+
+// make(of...) now and, where the pass wants it, again for the gradient.
+template <class Make, class... Tensors>
+Input input_of(const Block& block, const Make& make, const Tensors&... of) {
+  Input input{make(of...)};
+  if (block.pass.remakes_inputs && at::GradMode::is_enabled())
+    input.again = [make, ... of = of.detach()] {
+      const at::NoGradGuard no_grad;
+      return make(of...);
+    };
+  return input;
+}
+
+Input normed(const at::Tensor& x, const at::Tensor& weight, const Block& block) {
+  const double eps = block.pass.config.rms_norm_eps;
+  const auto norm = [eps](const at::Tensor& of, const at::Tensor& by) {
+    return rms_norm(of, by, eps);
+  };
+  return input_of(block, norm, x, weight);
+}
+
 // One projection of the block, with its adapter where there is one.
-at::Tensor project(const at::Tensor& x, Projection p, const Block& block) {
+at::Tensor project(const Input& input, Projection p, const Block& block) {
   const Adapter* adapter = block.pass.adapter;
-  if (adapter == nullptr || !adapter->blocks[block.layer][p]) return dense(x, block.weights[p]);
-  LoraBranch branch{*adapter->blocks[block.layer][p], adapter->config.scale(), {}};
+  if (adapter == nullptr || !adapter->blocks[block.layer][p])
+    return dense(input.x, block.weights[p], input.again);
+  LoraBranch branch{*adapter->blocks[block.layer][p], adapter->config.scale(), {}, input.again};
   const auto& dropout = block.pass.dropout;
-  if (dropout && dropout->probability > 0)
-    branch.dropped = dropped_out(x, *dropout, block.layer, p);
-  return dense_with_lora(x, block.weights[p], branch);
+  if (dropout && dropout->probability > 0) {
+    branch.dropped = dropped_out(input.x, *dropout, block.layer, p);
+    if (input.again)
+      branch.again = [again = input.again, dropout = *dropout, layer = block.layer, p] {
+        return dropped_out(again(), dropout, layer, p);
+      };
+  }
+  return dense_with_lora(input.x, block.weights[p], branch);
 }
 
 // Rows `wanted` of x; all where it is undefined.
@@ -52,7 +85,7 @@ at::Tensor wanted_rows(const at::Tensor& x, const at::Tensor& wanted) {
   return wanted.defined() ? x.index_select(0, wanted) : x;
 }
 
-at::Tensor attend(const at::Tensor& x, const Block& block, const at::Tensor& wanted) {
+at::Tensor attend(const Input& x, const Block& block, const at::Tensor& wanted) {
   const LlamaConfig& c = block.pass.config;
   const Rotation& rotation = block.pass.rotation;
   const at::Tensor q = apply_rope(project(x, Projection::kQ, block), rotation);
@@ -64,13 +97,13 @@ at::Tensor attend(const at::Tensor& x, const Block& block, const at::Tensor& wan
   const PackedRows& rows = block.pass.rows;
   const at::Tensor mixed = cache ? cached_attention(q, k, v, rows, shape, *cache, block.layer)
                                  : attention(q, k, v, rows, shape);
-  return project(wanted_rows(mixed, wanted), Projection::kO, block);
+  return project({wanted_rows(mixed, wanted)}, Projection::kO, block);
 }
 
-at::Tensor feed_forward(const at::Tensor& x, const Block& block) {
+at::Tensor feed_forward(const Input& x, const Block& block) {
   const at::Tensor gate = project(x, Projection::kGate, block);
   const at::Tensor up = project(x, Projection::kUp, block);
-  return project(swiglu(gate, up), Projection::kDown, block);
+  return project(input_of(block, swiglu, gate, up), Projection::kDown, block);
 }
 
 // x += feed_forward(norm(x)), some tokens at a time: what is as wide as the intermediate size stays
@@ -80,8 +113,7 @@ void add_feed_forward_(const at::Tensor& x, const Block& block) {
   const std::int64_t tokens = x.size(0), step = x.is_cpu() ? kTokens : tokens;
   for (std::int64_t begin = 0; begin < tokens; begin += step) {
     const at::Tensor part = x.narrow(0, begin, std::min(step, tokens - begin));
-    part.add_(feed_forward(
-        rms_norm(part, block.weights.post_attention_norm, block.pass.config.rms_norm_eps), block));
+    part.add_(feed_forward(normed(part, block.weights.post_attention_norm, block), block));
   }
 }
 
@@ -90,15 +122,14 @@ void add_feed_forward_(const at::Tensor& x, const Block& block) {
 at::Tensor decoder_block(const at::Tensor& x, const BlockWeights& weights, const DecoderPass& pass,
                          std::int64_t layer, const at::Tensor& wanted) {
   const Block block{weights, pass, layer};
-  const double eps = pass.config.rms_norm_eps;
-  at::Tensor mixed = attend(rms_norm(x, weights.input_norm, eps), block, wanted);
+  at::Tensor mixed = attend(normed(x, weights.input_norm, block), block, wanted);
   if (c10::InferenceMode::is_enabled()) {
     mixed.add_(wanted_rows(x, wanted));
     add_feed_forward_(mixed, block);
     return mixed;
   }
   const at::Tensor mid = wanted_rows(x, wanted) + mixed;
-  return mid + feed_forward(rms_norm(mid, weights.post_attention_norm, eps), block);
+  return mid + feed_forward(normed(mid, weights.post_attention_norm, block), block);
 }
 
 }  // namespace reflect

@@ -20,6 +20,8 @@ struct DecoderPass {
   const Adapter* adapter = nullptr;
   std::optional<LoraDropout> dropout;
   KvCache* cache = nullptr;
+  // For the gradient, the outputs of norms and of SwiGLU are not kept but made again.
+  bool remakes_inputs = false;
 };
 
 // x [T, hidden] -> [T, hidden]: pre-norm attention and pre-norm SwiGLU, each added to its input; of

@@ -7,6 +7,8 @@
 #include <ATen/ops/mm.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include <utility>
+
 #include "few_rows.h"
 #include "reflect/model/product.h"
 
@@ -49,19 +51,41 @@ at::Tensor plain_dense(const at::Tensor& x, const at::Tensor& weight) {
   return is_few_rows(x, weight) ? few_rows_product(x, weight) : product(x, weight.t());
 }
 
+// An InputAgain among what a function saves; what it holds is freed when it was used.
+struct SavedInput : torch::CustomClassHolder {
+  explicit SavedInput(InputAgain input) : again(std::move(input)) {}
+  InputAgain again;
+};
+
+void save_input(AutogradContext* ctx, const InputAgain& again) {
+  if (again)
+    ctx->saved_data["again"] = c10::IValue::make_capsule(c10::make_intrusive<SavedInput>(again));
+}
+
+// What was kept, or where nothing was, the input made again.
+at::Tensor saved_input(AutogradContext* ctx, const at::Tensor& kept) {
+  const auto saved = ctx->saved_data.find("again");
+  if (saved == ctx->saved_data.end()) return kept;
+  const auto input = c10::static_intrusive_pointer_cast<SavedInput>(saved->second.toCapsule());
+  return std::exchange(input->again, nullptr)();
+}
+
 struct Dense : Function<Dense> {
-  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x, const at::Tensor& weight) {
-    ctx->save_for_backward({weight.requires_grad() ? x : at::Tensor(), weight});
+  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x, const at::Tensor& weight,
+                            const InputAgain& again) {
+    const bool needs_x = weight.requires_grad();
+    ctx->save_for_backward({needs_x && !again ? x : at::Tensor(), weight});
+    if (needs_x) save_input(ctx, again);
     return product(x, weight.t());
   }
 
   static variable_list backward(AutogradContext* ctx, const variable_list& grads) {
     const auto saved = ctx->get_saved_variables();
-    const at::Tensor &x = saved[0], &weight = saved[1], &dy = grads[0];
+    const at::Tensor &weight = saved[1], &dy = grads[0];
     at::Tensor dx, dweight;
     if (ctx->needs_input_grad(0)) dx = product(dy, weight);
-    if (ctx->needs_input_grad(1)) dweight = product(dy.t(), x);
-    return {dx, dweight};
+    if (ctx->needs_input_grad(1)) dweight = product(dy.t(), saved_input(ctx, saved[0]));
+    return {dx, dweight, at::Tensor()};
   }
 };
 
@@ -70,13 +94,15 @@ struct Dense : Function<Dense> {
 struct LoraLinear : Function<LoraLinear> {
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x,
                             const std::optional<at::Tensor>& dropped, const at::Tensor& weight,
-                            const at::Tensor& a, const at::Tensor& b, double scale) {
+                            const at::Tensor& a, const at::Tensor& b, double scale,
+                            const InputAgain& again) {
     const at::Tensor z = dropped.value_or(x);
     const at::Tensor a_cast = a.to(x.scalar_type()), b_cast = b.to(x.scalar_type());
     const at::Tensor inner = product(z, a_cast.t()).mul_(scale);  // [T, rank], scaled
     at::Tensor y = product(x, weight.t());
     y.add_(product(inner, b_cast.t()));
-    ctx->save_for_backward({z, weight, a_cast, b_cast, inner});
+    ctx->save_for_backward({again ? at::Tensor() : z, weight, a_cast, b_cast, inner});
+    save_input(ctx, again);
     ctx->saved_data["scale"] = scale;
     ctx->saved_data["dropped"] = dropped.has_value();
     return y;
@@ -84,7 +110,8 @@ struct LoraLinear : Function<LoraLinear> {
 
   static variable_list backward(AutogradContext* ctx, const variable_list& grads) {
     const auto saved = ctx->get_saved_variables();
-    const at::Tensor &z = saved[0], &weight = saved[1], &a = saved[2], &b = saved[3];
+    const at::Tensor z = saved_input(ctx, saved[0]);
+    const at::Tensor &weight = saved[1], &a = saved[2], &b = saved[3];
     const at::Tensor &inner = saved[4], dy = grads[0].contiguous();
     const bool dropped = ctx->saved_data["dropped"].toBool();
     const at::Tensor dinner = product(dy, b).mul_(ctx->saved_data["scale"].toDouble());
@@ -96,7 +123,7 @@ struct LoraLinear : Function<LoraLinear> {
       dz = product(dinner, a);
       if (!dropped) dx.add_(dz);
     }
-    return {dx, dropped ? dz : at::Tensor(), at::Tensor(), da, db, at::Tensor()};
+    return {dx, dropped ? dz : at::Tensor(), at::Tensor(), da, db, at::Tensor(), at::Tensor()};
   }
 };
 
@@ -125,9 +152,9 @@ at::Tensor packed_weight(const at::Tensor& weight) {
   return op.call(weight, kTokens);
 }
 
-at::Tensor dense(const at::Tensor& x, const at::Tensor& weight) {
+at::Tensor dense(const at::Tensor& x, const at::Tensor& weight, const InputAgain& again) {
   if (!at::GradMode::is_enabled()) return plain_dense(x, weight);
-  return Dense::apply(x, weight);
+  return Dense::apply(x, weight, again);
 }
 
 namespace {
@@ -135,7 +162,8 @@ namespace {
 // Of one input: dropped out, or not.
 at::Tensor lora_sum(const at::Tensor& x, const at::Tensor& weight, const LoraBranch& branch) {
   if (!at::GradMode::is_enabled()) return plain_dense_with_lora(x, weight, branch);
-  return LoraLinear::apply(x, branch.dropped, weight, branch.pair.a, branch.pair.b, branch.scale);
+  return LoraLinear::apply(x, branch.dropped, weight, branch.pair.a, branch.pair.b, branch.scale,
+                           branch.again);
 }
 
 }  // namespace
@@ -147,7 +175,7 @@ at::Tensor dense_with_lora(const at::Tensor& x, const at::Tensor& weight,
   const at::Tensor g = (branch.pair.magnitude / norm).to(x.scalar_type());
   if (!branch.dropped) return lora_sum(x, weight, branch) * g;
   const at::Tensor& z = *branch.dropped;
-  const at::Tensor tuned = lora_sum(z, weight, {branch.pair, branch.scale, {}}) * g;
+  const at::Tensor tuned = lora_sum(z, weight, {branch.pair, branch.scale, {}, branch.again}) * g;
   return dense(x, weight) + (tuned - dense(z, weight));
 }
 

@@ -3,14 +3,19 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <functional>
+
 #include "reflect/model/lora.h"
 
 namespace reflect {
 
+// Makes a product's input a second time, bit by bit, so that it is not kept for the gradient.
+using InputAgain = std::function<at::Tensor()>;
+
 // x [T, in] times weight [out, in] transposed -> [T, out], with gradients to both. fp32 on a CPU
 // goes through oneDNN (2 to 4 times the rate of PyTorch's default on AMD). A packed weight
 // (see packed_weight) has no gradients.
-at::Tensor dense(const at::Tensor& x, const at::Tensor& weight);
+at::Tensor dense(const at::Tensor& x, const at::Tensor& weight, const InputAgain& again = {});
 
 // weight [out, in] (a CPU's, fp32 or bf16) as oneDNN's product reads it for many tokens: an opaque
 // tensor.
@@ -23,6 +28,7 @@ struct LoraBranch {
   const LoraPair& pair;
   double scale;
   std::optional<at::Tensor> dropped;
+  InputAgain again = {};  // of z
 };
 at::Tensor dense_with_lora(const at::Tensor& x, const at::Tensor& weight, const LoraBranch& branch);
 

@@ -40,10 +40,11 @@ void keep_few_products() {
 }
 
 bool recomputes(Recompute choice, bool weights_last) {
-  if (choice == Recompute::kNone && !weights_last)
+  if ((choice == Recompute::kNone || choice == Recompute::kSelective) && !weights_last)
     fail_usage("llama",
-               "recompute none needs weights that stay in memory for the backward pass, but these "
-               "are made block by block; choose recompute block");
+               "recompute {} needs weights that stay in memory for the backward pass, but these "
+               "are made block by block; choose recompute block",
+               name_of(choice));
   return choice == Recompute::kBlock || (choice == Recompute::kAuto && !weights_last);
 }
 
@@ -52,8 +53,23 @@ bool recomputes(Recompute choice, bool weights_last) {
 Recompute recompute_named(const std::string& name) {
   if (name == "auto") return Recompute::kAuto;
   if (name == "none") return Recompute::kNone;
+  if (name == "selective") return Recompute::kSelective;
   if (name == "block") return Recompute::kBlock;
-  fail_usage("llama", "no recomputation '{}'; known: auto, none, block", name);
+  fail_usage("llama", "no recomputation '{}'; known: auto, none, selective, block", name);
+}
+
+std::string_view name_of(Recompute recompute) {
+  switch (recompute) {
+    case Recompute::kAuto:
+      return "auto";
+    case Recompute::kNone:
+      return "none";
+    case Recompute::kSelective:
+      return "selective";
+    case Recompute::kBlock:
+      return "block";
+  }
+  fail("llama", "no recomputation {}", static_cast<int>(recompute));
 }
 
 std::vector<std::int64_t> PackedRows::first_positions() const {
@@ -79,7 +95,8 @@ at::Tensor Llama::hidden(const at::Tensor& ids, const PackedRows& rows,
   const Adapter* adapter = options.adapter;
   const auto pass = std::make_shared<const DecoderPass>(
       DecoderPass{config_, rows, rotation_of(rows, inverse_frequency_), adapter,
-                  adapter ? adapter->dropout : std::nullopt, options.cache});
+                  adapter ? adapter->dropout : std::nullopt, options.cache,
+                  options.recompute == Recompute::kSelective});
   at::Tensor x = at::embedding(weights_->embedding(), ids.to(runtime_.device));
   const std::int64_t last = config_.num_hidden_layers - 1;
   for (std::int64_t layer = 0; layer <= last; ++layer)

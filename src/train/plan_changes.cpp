@@ -19,16 +19,19 @@ using Steps = std::vector<Step>;
 
 // Time first, then traffic, then precision, then shorter rows, then the slow ways and more
 // machines.
-constexpr double kBlockCost = 2, kShardCost = 2, kFp8Cost = 4, kNf4Cost = 6, kHalfPackCost = 5,
-                 kOffloadCost = 15, kDoubleCost = 20, kLoraCost = 40;
+constexpr double kSelectiveCost = 1, kBlockCost = 2, kShardCost = 2, kFp8Cost = 4, kNf4Cost = 6,
+                 kHalfPackCost = 5, kOffloadCost = 15, kDoubleCost = 20, kLoraCost = 40;
 constexpr std::int64_t kShortestPack = 512;
 constexpr std::int64_t kGpusOfNode = 8;
 
 Steps recompute_steps(Recompute now) {
   Steps steps = {{}};
-  if (now != Recompute::kBlock)
-    steps.push_back({"--recompute block", kBlockCost,
-                     [](PlanChange& change) { change.run.recompute = Recompute::kBlock; }});
+  const auto add = [&](Recompute choice, double cost) {
+    steps.push_back({fmt::format("--recompute {}", name_of(choice)), cost,
+                     [choice](PlanChange& change) { change.run.recompute = choice; }});
+  };
+  if (now == Recompute::kNone) add(Recompute::kSelective, kSelectiveCost);
+  if (now != Recompute::kBlock) add(Recompute::kBlock, kBlockCost);
   return steps;
 }
 

@@ -26,10 +26,6 @@ std::string grouped(double number) {
   return text;
 }
 
-std::string recompute_name(Recompute recompute) {
-  return recompute == Recompute::kBlock ? "block" : "none";
-}
-
 // Amounts of memory in one unit, as bars of what there is.
 class MemoryTable {
  public:
@@ -91,7 +87,7 @@ std::string where_it_runs(const RunShape& run, const Machine& machine, const Run
       "packs of {} tokens, {} a step\n",
       count, machine.memory / (1 << 30),
       machine.flops > 0 ? fmt::format(" and {:.3g} TFLOP/s each", machine.flops / 1e12) : "",
-      run.lora ? run.base.placement + ", " : "", storage, dtype, recompute_name(plan.recompute),
+      run.lora ? run.base.placement + ", " : "", storage, dtype, name_of(plan.recompute),
       run.pack_tokens, run.packs_of_step);
 }
 
@@ -151,7 +147,7 @@ std::string plan_json(const RunShape& run, const Machine& machine, const RunPlan
                      {"machine", machine.name},
                      {"nodes", machine.nodes},
                      {"ranks", machine.ranks()},
-                     {"recompute", recompute_name(plan.recompute)},
+                     {"recompute", name_of(plan.recompute)},
                      {"memory", items(plan.device)},
                      {"host_memory", items(plan.host)},
                      {"peak_tensor_bytes", plan.tensors},

@@ -108,13 +108,17 @@ void check(const TrainConfig& config) {
           "random needs --method full: random weights stay random under an adapter");
   require(config.base.storage == "dtype" || config.method == "lora", "base.storage",
           "is for a frozen base; it needs --method lora");
-  require(config.base.storage == "dtype" || config.recompute != "none", "recompute",
-          "none keeps all weights for the backward pass, which undoes --base.storage; use block");
+  const bool keeps_no_weights = config.recompute != "none" && config.recompute != "selective";
+  require(config.base.storage == "dtype" || keeps_no_weights, "recompute",
+          "none and selective keep all weights for the backward pass, which undoes --base.storage; "
+          "use block");
   const bool replicates = config.placement.placement == "replicate";
   require(replicates || config.method == "lora", "placement",
           "other than replicate is for a frozen base; it needs --method lora");
-  require(replicates || config.recompute != "none", "recompute",
-          "none keeps all weights for the backward pass, which undoes --placement; use block");
+  require(
+      replicates || keeps_no_weights, "recompute",
+      "none and selective keep all weights for the backward pass, which undoes --placement; use "
+      "block");
   require(config.placement.hybrid.group >= 0, "hybrid.group", "must not be negative");
   require(config.loss.kind == "sft" || config.method == "lora", "loss.kind",
           "dpo needs --method lora: its reference is the model without the adapter");

@@ -8,6 +8,7 @@
 #include <catch2/catch.hpp>
 
 #include "reflect/model/llama.h"
+#include "tensor_memory.h"
 
 using namespace reflect;
 
@@ -105,6 +106,7 @@ TEST_CASE("recomputed blocks give the same loss and adapter gradients, bit by bi
     return loss_and_gradients(*model, trained, ids, {&adapter, nullptr, recompute});
   };
   check_equal(run(Recompute::kBlock), run(Recompute::kNone));
+  check_equal(run(Recompute::kSelective), run(Recompute::kNone));
 }
 
 TEST_CASE("recomputed blocks give the same gradient of every weight") {
@@ -119,6 +121,29 @@ TEST_CASE("recomputed blocks give the same gradient of every weight") {
                               {nullptr, nullptr, recompute});
   };
   check_equal(run(Recompute::kBlock), run(Recompute::kNone));
+  check_equal(run(Recompute::kSelective), run(Recompute::kNone));
+}
+
+TEST_CASE("selective recomputation takes memory between that of none and of blocks") {
+  const bool dora = GENERATE(false, true);
+  const auto model = load_llama(kGolden + "llama3", {at::kFloat, at::kCPU});
+  LoraConfig lora;
+  lora.dora = dora;
+  Adapter adapter = Adapter::fresh(model->config(), lora, 1);
+  adapter.take_magnitudes(model->weights());
+  const std::vector<NamedTensor> trained = trained_tensors(adapter);
+  const at::Tensor ids = golden_ids("llama3");
+  std::vector<std::int64_t> peaks;
+  std::vector<Result> results;
+  for (const Recompute mode : {Recompute::kNone, Recompute::kSelective, Recompute::kBlock}) {
+    const TensorMemory memory;
+    results.push_back(loss_and_gradients(*model, trained, ids, {&adapter, nullptr, mode}));
+    peaks.push_back(memory.peak());
+  }
+  check_equal(results[1], results[0]);
+  check_equal(results[2], results[0]);
+  CHECK(peaks[1] < peaks[0]);
+  CHECK(peaks[2] < peaks[1]);
 }
 
 TEST_CASE("an adapter on some blocks only gets the same gradients from recomputed blocks") {

@@ -180,6 +180,17 @@ RunShape llama31(const std::string& size, const std::string& placement = "replic
 
 }  // namespace
 
+TEST_CASE("the plan's peak is within 5 % of the measured one: selective recomputation") {
+  const at::ScalarType dtype = GENERATE(at::kFloat, at::kBFloat16);
+  const double dropout = GENERATE(0.0, 0.1);
+  CAPTURE(c10::toString(dtype), dropout);
+  const TempFolder folder;
+  write_model(folder.path());
+  TunedModelOptions options{.folder = folder.path(), .recompute = Recompute::kSelective};
+  options.lora_config.dropout = dropout;
+  check_plan(options, {dtype, at::kCPU}, 1);
+}
+
 TEST_CASE("planned FLOPs are those of the specification's formula") {
   // 33.2 GF a token for 8B at 4096, 294 GF for 70B.
   for (const auto& [size, giga] : {std::pair("8b", 33.2), std::pair("70b", 294.0)}) {
@@ -225,7 +236,7 @@ TEST_CASE("what does not fit gets the smallest change that does") {
   CHECK(first(llama31("70b"), machine_of_gpus("h200-141g", 1, 1)) == "--base.storage fp8");
   CHECK(first(llama31("70b"), machine_of_gpus("h100-80g", 1, 1)) == "--base.storage nf4");
   CHECK(first(llama31("70b"), machine_of_gpus("h100-80g", 1, 8)) == "--placement shard");
-  CHECK(first(llama31("8b"), machine_of_gpus("h100-80g", 1, 1)) == "--recompute block");
+  CHECK(first(llama31("8b"), machine_of_gpus("h100-80g", 1, 1)) == "--recompute selective");
   RunShape full = llama31("8b");
   full.lora.reset();
   CHECK(first(full, machine_of_gpus("h100-80g", 1, 1)).starts_with("--method lora"));

@@ -32,11 +32,13 @@ struct PackedRows {
   std::vector<std::int64_t> first_positions() const;  // [rows] of each row's first token
 };
 
-// What a forward pass keeps for its backward pass: every activation and weight (none), or the input
-// of each block, which is then computed a second time (block). Auto: block where the weights do not
-// stay in memory (WeightSource::lasting), else none. Losses and gradients are the same bits.
-enum class Recompute { kAuto, kNone, kBlock };
-Recompute recompute_named(const std::string& name);  // "auto", "none", "block"; else Error (usage)
+// What a forward pass keeps for its backward pass: every activation and weight (none); all but the
+// outputs of norms and of SwiGLU, which cost no matrix product to make again (selective); or the
+// input of each block, which is then computed a second time (block). Auto: block where the weights
+// do not stay in memory (WeightSource::lasting), else none. Losses and gradients are the same bits.
+enum class Recompute { kAuto, kNone, kSelective, kBlock };
+Recompute recompute_named(const std::string& name);  // "auto", ...; else Error (usage)
+std::string_view name_of(Recompute recompute);
 
 // How a forward pass runs. Adapter and cache must outlive its gradients.
 struct ForwardOptions {

@@ -109,9 +109,10 @@ struct TrainConfig {
     v("schedule", schedule, "");
     v("clip", clip, "Largest L2 norm of the gradient; 0: no clipping.");
     v("recompute", recompute,
-      "What the backward pass computes a second time to save memory: nothing, or every decoder "
-      "block; auto: block where weights do not stay in memory.",
-      {"auto", "none", "block"});
+      "What the backward pass computes a second time to save memory: nothing, what costs no matrix "
+      "product (selective), or every decoder block; auto: block where weights do not stay in "
+      "memory, else none.",
+      {"auto", "none", "selective", "block"});
     v("max_skipped_steps", max_skipped_steps,
       "Steps in a row with a non-finite loss or gradient after which the run stops.");
     v("save_every", save_every, "Steps between checkpoints; 0: only when a signal ends the run.");
