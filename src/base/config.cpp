@@ -120,6 +120,14 @@ std::string text_of(const Field& field) {
   return std::visit(Writer{}, field.value);
 }
 
+std::vector<std::pair<std::string, std::string>> texts_of(const std::vector<Field>& fields) {
+  std::vector<std::pair<std::string, std::string>> texts;
+  for (const Field& field : fields)
+    if (!std::holds_alternative<StructList>(field.value))
+      texts.emplace_back(field.path, text_of(field));
+  return texts;
+}
+
 std::string nearest_name(std::string_view name, const std::vector<std::string>& known) {
   std::string nearest;
   std::size_t least = std::max<std::size_t>(2, name.size() / 3) + 1;

@@ -37,6 +37,7 @@ void watch_signals() {
   std::call_once(watching, [] {
     const sigset_t watched = set_of({SIGTERM, SIGUSR1, SIGINT});
     ::pthread_sigmask(SIG_BLOCK, &watched, nullptr);
+    std::signal(SIGXFSZ, SIG_IGN);  // a file over `ulimit -f`: the write fails and says so
     std::thread(wait_for_signals, watched).detach();
   });
 }

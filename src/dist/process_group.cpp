@@ -15,6 +15,7 @@
 
 #include "backend.h"
 #include "reflect/base/error.h"
+#include "reflect/base/hash.h"
 #include "roll_call.h"
 
 namespace reflect {
@@ -324,18 +325,21 @@ std::string ProcessGroup::from_rank_0(const std::function<std::string()>& make) 
   return all_texts(rank() == 0 ? make() : "").front();
 }
 
-void ProcessGroup::require_same(const std::string& what, const std::string& value) {
+void ProcessGroup::require_same(const NamedTexts& settings) {
   if (!state_) return;
-  const auto key = [&](int rank) { return fmt::format("same/{}/{}", what, rank); };
-  state_->store->set(key(rank()), value);
-  barrier();
-  const std::string expected = state_->store->get_to_str(key(0));
-  for (int r = 1; r < size(); ++r)
-    if (const std::string other = state_->store->get_to_str(key(r)); other != expected)
-      fail("dist",
-           "{} of rank {} is {}, of rank 0 {}; all ranks must run the same command on the "
-           "same files",
-           what, r, other, expected);
+  std::string hashes;
+  for (const auto& [name, value] : settings) hashes += content_hash(name + "=" + value);
+  const std::vector<std::string> all = all_texts(hashes);
+  const auto other = std::ranges::find_if(all, [&](const auto& each) { return each != all[0]; });
+  if (other == all.end()) return;
+  const auto rank = static_cast<std::size_t>(other - all.begin());
+  const auto differs =
+      static_cast<std::size_t>(std::ranges::mismatch(*other, all[0]).in1 - other->begin());
+  const std::size_t index = std::min(differs / content_hash("").size(), settings.size() - 1);
+  const std::vector<std::string> values = all_texts(settings[index].second);
+  fail("dist",
+       "{} of rank {} is {}, of rank 0 {}; all ranks must run the same command on the same files",
+       settings[index].first, rank, values[rank], values[0]);
 }
 
 }  // namespace reflect

@@ -173,7 +173,9 @@ Report report_of(const EvaluateConfig& config, const std::vector<HashedArm>& arm
 Placement meet_evaluators(const EvaluateConfig& config) {
   Placement placement = open_placement(config.placement, config.launch, config.runtime);
   EvaluateConfig copy = config;
-  placement.group.require_same("the hash of all settings", content_hash(to_yaml(fields_of(copy))));
+  NamedTexts settings = texts_of(fields_of(copy));
+  settings.emplace_back("the hash of all settings", content_hash(to_yaml(fields_of(copy))));
+  placement.group.require_same(settings);
   return placement;
 }
 

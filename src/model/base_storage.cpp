@@ -76,7 +76,7 @@ Placement open_placement(const PlacementConfig& config, const LaunchConfig& laun
   placement.group = ProcessGroup(
       place, {.timeout = std::chrono::seconds(launch.timeout), .device = *placement.device});
   PlacementConfig copy = config;
-  placement.group.require_same("--placement", to_yaml(fields_of(copy)));
+  placement.group.require_same(texts_of(fields_of(copy)));
   return placement;
 }
 

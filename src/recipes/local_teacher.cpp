@@ -132,6 +132,9 @@ class LocalTeacher : public Teacher {
 
 std::unique_ptr<Teacher> open_local_teacher(const TeacherConfig& config,
                                             const RuntimeConfig& runtime) {
+  if (config.model.empty()) {
+    fail_usage(kLocalOp, "the teacher local needs --teacher.model, a checkpoint folder");
+  }
   if (!fs::exists(config.model + "/config.json")) {
     fail_usage(kLocalOp,
                "--teacher.model \"{}\" has no config.json; the teacher local needs a checkpoint "

@@ -142,13 +142,14 @@ std::string path_of(const std::string& name_or_path) {
   const bool is_path =
       name_or_path.ends_with(".yaml") || name_or_path.find('/') != std::string::npos;
   if (is_path) return name_or_path;
-  const std::string path = recipe_folder() + "/" + name_or_path + ".yaml";
+  const std::string folder = recipe_folder(), path = folder + "/" + name_or_path + ".yaml";
   if (fs::exists(path)) return path;
   const std::vector<std::string> known = recipe_names();
   const std::string nearest = nearest_name(name_or_path, known);
   fail_usage("recipe", "there is no recipe \"{}\"{}; known: {}; a file's name ends in .yaml",
              name_or_path, nearest.empty() ? "" : ", did you mean \"" + nearest + "\"?",
-             fmt::join(known, ", "));
+             known.empty() ? "none, as " + folder + " holds no recipe; give a file or install again"
+                           : fmt::format("{}", fmt::join(known, ", ")));
 }
 
 }  // namespace

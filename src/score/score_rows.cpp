@@ -79,10 +79,10 @@ Placement meet_scorers(const ScoreConfig& config) {
   if (config.input == "-")
     fail_usage("score", "several processes need an --input that is a file: each reads it");
   ScoreConfig copy = config;
-  for (const Field& field : fields_of(copy))
-    placement.group.require_same("--" + field.path, text_of(field));
-  placement.group.require_same("the hash of --model's config.json",
-                               content_hash(read_file(config.model + "/config.json")));
+  NamedTexts settings = texts_of(fields_of(copy));
+  settings.emplace_back("the hash of --model's config.json",
+                        content_hash(read_file(config.model + "/config.json")));
+  placement.group.require_same(settings);
   return placement;
 }
 

@@ -143,9 +143,10 @@ ProcessGroup meet(const TrainConfig& config, const LaunchEnvironment& place, con
         place.world_size, packs);
   ProcessGroup group(
       place, {.timeout = std::chrono::seconds(config.launch.timeout), .device = runtime.device});
-  group.require_same("hash of settings and rows", content_hash(identity.dump()));
   PlacementConfig placement = config.placement;
-  group.require_same("--placement", to_yaml(fields_of(placement)));
+  NamedTexts settings = texts_of(fields_of(placement));
+  for (const auto& [name, value] : identity.items()) settings.emplace_back(name, value);
+  group.require_same(settings);
   return group;
 }
 

@@ -205,8 +205,8 @@ TEST_CASE("a rank that cannot reach rank 0 says where it looked") {
 
 TEST_CASE("ranks with different inputs are told apart") {
   const auto failures = run_ranks(3, [](ProcessGroup& group) {
-    group.require_same("seed", "1");
-    group.require_same("rows", group.rank() == 2 ? "b" : "a");
+    group.require_same({{"seed", "1"}});
+    group.require_same({{"seed", "1"}, {"rows", group.rank() == 2 ? "b" : "a"}, {"x", "y"}});
   });
   for (const std::string& failure : failures)
     CHECK_THAT(failure, Catch::Contains("rows of rank 2 is b, of rank 0 a"));

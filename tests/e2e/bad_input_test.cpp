@@ -81,6 +81,17 @@ TEST_CASE("output that cannot be written is a failure") {
   }
 }
 
+TEST_CASE("a limit on the size of files is a failure that names the file") {
+  const TempFolder folder;
+  const std::string merged = folder / "merged";
+  const std::string command = fmt::format(
+      "ulimit -f 8; exec {0}/reflect-merge --model {1} --adapter {1}/adapter --output {2} >{2}.out "
+      "2>&1",
+      REFLECT_BIN_DIR, REFLECT_SOURCE_DIR "/tests/golden/model/llama3", merged);
+  CHECK(WEXITSTATUS(std::system(command.c_str())) == 1);
+  CHECK_THAT(read_file(merged + ".out"), Contains(merged) && Contains("File too large"));
+}
+
 TEST_CASE("every tool prints its settings as a file that it reads") {
   const TempFolder folder;
   for (const ToolCase& tool : kTools) {

@@ -96,6 +96,8 @@ void set_from_text(Field& field, std::string_view text, std::string_view where);
 
 // The value as a flag would spell it; empty for a list of structs.
 std::string text_of(const Field& field);
+// Paths and texts of all fields but those that only a file can fill.
+std::vector<std::pair<std::string, std::string>> texts_of(const std::vector<Field>& fields);
 
 // All fields as a YAML document with the help texts as comments; read_yaml reads it back.
 std::string to_yaml(const std::vector<Field>& fields);

@@ -35,6 +35,8 @@ class Collective {
 
 enum class Reduction { kSum, kMax };
 
+using NamedTexts = std::vector<std::pair<std::string, std::string>>;
+
 // A handle: copies are the same group. All ranks call the same operations in the same order, with
 // tensors of the same shape and type. Tensors must be contiguous. In a group of one every operation
 // is the identity. When a rank dies, or does not come within the time-out, the others get an Error
@@ -76,8 +78,8 @@ class ProcessGroup {
   std::vector<std::string> all_texts(const std::string& mine);
   // What `make` returns on rank 0; the others do not call it.
   std::string from_rank_0(const std::function<std::string()>& make);
-  // Throws Error that names the first rank whose `value` differs from rank 0's.
-  void require_same(const std::string& what, const std::string& value);
+  // Names and values that all ranks must have alike. Throws Error with the first that does not.
+  void require_same(const NamedTexts& settings);
 
  private:
   friend class Collective;
