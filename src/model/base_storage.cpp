@@ -83,13 +83,15 @@ Placement open_placement(const PlacementConfig& config, const LaunchConfig& laun
 std::shared_ptr<WeightSource> load_weights(const std::string& folder, const LlamaConfig& config,
                                            const Runtime& runtime, const BaseConfig& base,
                                            const Placement& placement) {
+  if (!base.cache.empty() && !codec_of(base.storage))
+    fail_usage("model", "--base.cache {} keeps codes; add --base.storage fp8 or nf4", base.cache);
   if (placement.config.placement != "replicate") {
     const bool offload = placement.config.placement == "offload";
     return load_in_units({folder, base, sharers(placement), offload, placement.own_passes}, config,
                          runtime, placement.group);
   }
   if (const auto codec = codec_of(base.storage))
-    return std::make_shared<QuantizedWeights>(folder, config, runtime, *codec);
+    return std::make_shared<QuantizedWeights>(folder, config, runtime, *codec, base.cache);
   return std::make_shared<ResidentWeights>(folder, config, runtime);
 }
 

@@ -2,8 +2,6 @@
 
 #include <tuple>
 
-#include "reflect/base/mapped_pages.h"
-
 namespace reflect {
 
 namespace {
@@ -26,20 +24,19 @@ QuantizedMatrix on_device(const QuantizedMatrix& matrix, const Runtime& runtime)
 }  // namespace
 
 QuantizedWeights::QuantizedWeights(const std::string& folder, const LlamaConfig& config,
-                                   const Runtime& runtime, WeightCodec codec) {
-  StreamedWeights source(folder, config, runtime);
-  embedding_ = source.embedding();
+                                   const Runtime& runtime, WeightCodec codec,
+                                   const std::string& cache)
+    : files_(folder, config, runtime), codes_(folder, files_, config, codec, cache) {
+  embedding_ = files_.embedding();
   for (std::int64_t layer = 0; layer < config.num_hidden_layers; ++layer) {
     StoredBlock& block = blocks_.emplace_back();
-    std::tie(block.input_norm, block.post_attention_norm) = source.norms(layer);
-    for (const Projection p : kProjections) {
-      const at::Tensor weights = source.stored_projection(layer, p);
-      block.projections[static_cast<std::size_t>(p)] = on_device(quantize(codec, weights), runtime);
-      drop_mapped_pages(weights.const_data_ptr(), weights.nbytes());
-    }
+    std::tie(block.input_norm, block.post_attention_norm) = files_.norms(layer);
+    for (const Projection p : kProjections)
+      block.projections[static_cast<std::size_t>(p)] = on_device(codes_.matrix(layer, p), runtime);
+    if (!runtime.device.is_cpu()) codes_.release(layer);
   }
-  final_norm_ = source.final_norm();
-  lm_head_ = source.tied() ? embedding_ : source.lm_head();
+  final_norm_ = files_.final_norm();
+  lm_head_ = files_.tied() ? embedding_ : files_.lm_head();
   for (BlockBuffer& buffer : buffers_) buffer = make_block_buffer(config, runtime);
 }
 

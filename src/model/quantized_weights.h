@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "code_source.h"
 #include "reflect/model/weights.h"
 #include "weight_codec.h"
 
@@ -13,9 +14,10 @@ namespace reflect {
 class QuantizedWeights : public WeightSource {
  public:
   // Quantises the checkpoint in `folder` from the values as they are stored there, tensor by
-  // tensor.
+  // tensor, or takes the codes from `cache` (BaseConfig::cache). On a CPU those stay in the mapped
+  // files: processes of one machine share their memory.
   QuantizedWeights(const std::string& folder, const LlamaConfig& config, const Runtime& runtime,
-                   WeightCodec codec);
+                   WeightCodec codec, const std::string& cache = "");
 
   // Dequantises into one of two buffers, unless the block is in one of them already.
   BlockWeights block(std::int64_t layer) override;
@@ -32,6 +34,8 @@ class QuantizedWeights : public WeightSource {
     std::array<QuantizedMatrix, 7> projections;  // indexed by Projection
   };
 
+  StreamedWeights files_;
+  CodeSource codes_;
   std::vector<StoredBlock> blocks_;
   at::Tensor embedding_, final_norm_, lm_head_;
   std::array<BlockBuffer, 2> buffers_;

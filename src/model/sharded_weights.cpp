@@ -44,6 +44,9 @@ ShardedWeights::ShardedWeights(const ShardedBase& sharded, const LlamaConfig& co
       layers_(config.num_hidden_layers),
       files_(std::make_unique<StreamedWeights>(sharded.folder, config, runtime)) {
   lay_out(config, files_->tied());
+  if (codec_)
+    codes_ =
+        std::make_unique<CodeSource>(sharded.folder, *files_, config, *codec_, sharded.base.cache);
   GatheredUnits::Options options = unit_options(sharded);
   const bool reads_anew = options.home == UnitHome::kFile;
   units_ = std::make_unique<GatheredUnits>(std::move(options));
@@ -56,7 +59,10 @@ ShardedWeights::ShardedWeights(const ShardedBase& sharded, const LlamaConfig& co
   if (codec_ == WeightCodec::kNf4) share_absmax_means(sharded.group);
   if (codec_) dequantized_ = make_block_buffer(config, runtime);
   final_norm_ = files_->final_norm();
-  if (!reads_anew) files_.reset();
+  if (reads_anew) return;
+  if (codes_) read_bytes_ += codes_->read_bytes();
+  codes_.reset();
+  files_.reset();
 }
 
 GatheredUnits::Options ShardedWeights::unit_options(const ShardedBase& sharded) {
@@ -119,23 +125,24 @@ void ShardedWeights::lay_out(const LlamaConfig& config, bool tied) {
 }
 
 void ShardedWeights::read_unit(std::int64_t unit, const GatheredUnits::Share& share) {
-  for (Place& place : contents_[static_cast<std::size_t>(unit)].places) {
-    const at::Tensor stored = files_->stored(place.name, place.shape);
+  const std::int64_t layer = unit - kFirstBlock;
+  std::vector<Place>& places = contents_[static_cast<std::size_t>(unit)].places;
+  for (std::size_t i = 0; i < places.size(); ++i) {
+    Place& place = places[i];
     const Range &first = place.pieces.front(), &last = place.pieces.back();
     if (last.begin + last.size <= share.begin || share.end <= first.begin) continue;
     if (!place.codec) {
-      read_plain(stored.reshape({-1}), first, share);
+      read_plain(files_->stored(place.name, place.shape).reshape({-1}), first, share);
       continue;
     }
-    const QuantizedMatrix matrix = quantize(*place.codec, stored);
-    drop_mapped_pages(stored.const_data_ptr(), stored.nbytes());
-    read_bytes_ += static_cast<std::int64_t>(stored.nbytes());
+    const QuantizedMatrix matrix = codes_->matrix(layer, kProjections[i - kNorms]);
     const std::vector<at::Tensor> pieces = pieces_of(matrix);
-    for (std::size_t i = 0; i < pieces.size(); ++i)
-      copy_bytes(pieces[i], place.pieces[i].begin, share);
+    for (std::size_t k = 0; k < pieces.size(); ++k)
+      copy_bytes(pieces[k], place.pieces[k].begin, share);
     if (const auto* nf4 = std::get_if<nf4::Quantized>(&matrix))
       place.absmax_mean = nf4->absmax_mean;
   }
+  if (codes_) codes_->release(layer);
 }
 
 void ShardedWeights::expect_unit(std::int64_t unit) const {

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "code_source.h"
 #include "gathered_units.h"
 #include "reflect/dist/process_group.h"
 #include "reflect/model/base_config.h"
@@ -33,7 +34,8 @@ struct ShardedBase {
 class ShardedWeights : public WeightSource {
  public:
   // Reads this rank's share of the checkpoint straight from the mapped files. A projection in few
-  // bits is quantised by every rank that gets a part of it, from the whole of it.
+  // bits is quantised by every rank that gets a part of it, from the whole of it, unless its codes
+  // are in a cache.
   ShardedWeights(const ShardedBase& sharded, const LlamaConfig& config, const Runtime& runtime);
 
   BlockWeights block(std::int64_t layer) override;
@@ -92,6 +94,7 @@ class ShardedWeights : public WeightSource {
   std::optional<WeightCodec> codec_;        // of projections
   std::int64_t layers_, head_ = 0;          // head_: the unit with the output matrix
   std::unique_ptr<StreamedWeights> files_;  // kept where blocks are read from them each time
+  std::unique_ptr<CodeSource> codes_;       // while loading, where there is a codec
   std::vector<Unit> contents_;
   std::unique_ptr<GatheredUnits> units_;
   BlockBuffer dequantized_;  // where there is a codec

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "reflect/base/config.h"
+#include "reflect/base/folder_state.h"
 #include "reflect/base/hash.h"
 
 namespace reflect {
@@ -13,22 +14,14 @@ namespace {
 // Settings that the scores themselves do not depend on.
 bool leaves_scores(const std::string& path) {
   static const std::set<std::string> kNames = {
-      "output", "selected", "report", "decontaminate", "decontaminate-ratio", "random-control",
-      "seed",   "threads",  "quiet",  "log-level",     "tokenizer-threads",   "placement"};
+      "output",    "selected", "report", "decontaminate", "decontaminate-ratio", "random-control",
+      "seed",      "threads",  "quiet",  "log-level",     "tokenizer-threads",   "placement",
+      "base.cache"};
   const auto is_in = [&](const char* group) { return path.starts_with(group); };
   return kNames.contains(path) || is_in("selection.") || is_in("launch.") || is_in("hybrid.");
 }
 
 }  // namespace
-
-std::string folder_state(const std::string& folder) {
-  std::set<std::string> files;
-  for (const auto& entry : std::filesystem::directory_iterator(folder))
-    if (entry.is_regular_file())
-      files.insert(fmt::format("{} {} {}", entry.path().filename().string(), entry.file_size(),
-                               entry.last_write_time().time_since_epoch().count()));
-  return content_hash(fmt::format("{}", fmt::join(files, "\n")));
-}
 
 std::string score_key(const ScoreConfig& config) {
   std::error_code error;

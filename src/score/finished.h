@@ -9,9 +9,6 @@
 
 namespace reflect {
 
-// Name, size and time of each file of a folder: changes when one of them does.
-std::string folder_state(const std::string& folder);
-
 // A hash of all that the scores of a run depend on: version, input, model files and every setting
 // but those of selection and output. Empty where it cannot be told (standard input).
 std::string score_key(const ScoreConfig& config);

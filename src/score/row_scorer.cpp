@@ -2,9 +2,9 @@
 
 #include <cmath>
 
+#include "reflect/base/folder_state.h"
 #include "reflect/model/forward.h"
 #include "score/explain.h"
-#include "score/finished.h"
 
 namespace reflect {
 

@@ -45,6 +45,7 @@ Json identity_of(TrainConfig config, const TrainingData& data, const TrainingDat
                                                  "quiet",
                                                  "placement",
                                                  "hybrid.group",
+                                                 "base.cache",
                                                  "recompute"};
   Json identity;
   for (const Field& field : fields_of(config))

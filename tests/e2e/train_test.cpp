@@ -172,17 +172,24 @@ TEST_CASE("reflect-train tunes an adapter on a base in few bits") {
   CHECK(few.front()["loss"] != all.front()["loss"]);
   CHECK(few.front()["loss"].get<double>() ==
         Approx(all.front()["loss"].get<double>()).epsilon(0.3));
-  // By two processes that hold half of the codes each.
-  const ToolResult sharded =
-      run_tool("reflect-train", place.arguments({"--base.storage", storage, "--lora.dora", "true",
-                                                 "--placement", "shard", "--launch.nproc", "2"},
-                                                shards));
+  // By two processes that hold half of the codes each, and keep them for a third.
+  const std::string codes = place.folder / "codes", later = place.folder / "later";
+  const Arguments kept = {"--base.storage", storage, "--lora.dora", "true", "--base.cache", codes};
+  Arguments both = kept;
+  both.insert(both.end(), {"--placement", "shard", "--launch.nproc", "2"});
+  const ToolResult sharded = run_tool("reflect-train", place.arguments(both, shards));
   INFO(sharded.err);
   REQUIRE(sharded.exit_code == 0);
   const std::vector<Json> together = metrics_of(shards);
   REQUIRE(together.size() == few.size());
   for (std::size_t i = 0; i < few.size(); ++i)
     CHECK(together[i]["loss"].get<double>() == Approx(few[i]["loss"].get<double>()).epsilon(1e-6));
+  const ToolResult third = run_tool("reflect-train", place.arguments(kept, later));
+  INFO(third.err);
+  REQUIRE(third.exit_code == 0);
+  CHECK_THAT(third.err, Catch::Contains(codes) && Catch::Contains("0 of them made now"));
+  const std::string adapter = "/adapter/adapter_model.safetensors";
+  CHECK(read_file(later + adapter) == read_file(place.run + adapter));
 }
 
 TEST_CASE("a changed setting or changed rows do not resume a run") {
@@ -273,6 +280,7 @@ TEST_CASE("reflect-train refuses what it cannot do, in one line") {
       {{"--init", "random"}, 2, "--method full"},
       {{"--base.storage", "nf4", "--method", "full"}, 2, "needs --method lora"},
       {{"--base.storage", "nf4", "--recompute", "none"}, 2, "--base.storage"},
+      {{"--base.cache", "codes"}, 2, "add --base.storage"},
       {{"--lora.plus_ratio", "0"}, 2, "lora.plus_ratio"},
       {{"--adapter", kModel + "/adapter"}, 2, "lora.*"},
       {{"--lora.targets", "z_proj"}, 2, "z_proj"},

@@ -8,11 +8,15 @@ namespace reflect {
 
 struct BaseConfig {
   std::string storage = "dtype";
+  std::string cache = "";
   void visit(auto& v) {
     v("storage", storage,
       "How the decoder's projections are held: in --dtype, or in 8 (fp8) or 4 bits (nf4) a weight "
       "and made anew for each block that is computed.",
       {"dtype", "fp8", "nf4"});
+    v("cache", cache,
+      "Folder that keeps the codes of base.storage fp8 or nf4, made once and read by later runs; "
+      "empty: they are made at every start.");
   }
 };
 
