@@ -69,14 +69,27 @@ std::string list_of_counts(const std::map<std::string, std::int64_t>& counts) {
   return others == 0 ? text : text + fmt::format(", {} for other reasons", others);
 }
 
+void BadRowCounts::add(const BadRow& row) {
+  ++by_kind_[kind_of(row)];
+  if (first_.size() < kShownRows) first_.push_back(row);
+  ++total_;
+}
+
+std::string BadRowCounts::summary() const {
+  if (total_ == 0) return "";
+  std::string text = fmt::format("{} malformed row{} left out: {}", total_, total_ == 1 ? "" : "s",
+                                 list_of_counts(by_kind_));
+  for (const BadRow& row : first_)
+    text += fmt::format("; line {}: {}", row.line, cut(without_place(row), kShownBytes));
+  if (total_ > std::ssize(first_)) text += "; ...";
+  return text;
+}
+
 std::string summary_of(const std::vector<BadRow>& rows, const std::string& path) {
   if (rows.empty()) return "";
-  std::string text = fmt::format("{}: {} malformed row{} left out: {}", path, rows.size(),
-                                 rows.size() == 1 ? "" : "s", list_of_counts(counts_by_kind(rows)));
-  for (std::size_t i = 0; i < std::min(rows.size(), kShownRows); ++i)
-    text += fmt::format("; line {}: {}", rows[i].line, cut(without_place(rows[i]), kShownBytes));
-  if (rows.size() > kShownRows) text += "; ...";
-  return text;
+  BadRowCounts counts;
+  for (const BadRow& row : rows) counts.add(row);
+  return path + ": " + counts.summary();
 }
 
 }  // namespace reflect

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "tokenize_rows.h"
+
 namespace reflect {
 namespace {
 
@@ -22,9 +24,9 @@ std::string quoted(std::string_view bytes) {
   return Json(std::string(bytes)).dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
-void print_row(std::ostream& out, const ExplainInput& input, std::size_t row) {
-  const Example& example = input.data.examples[row];
-  const std::vector<std::string> roles = roles_of(input.data.records[row], input);
+void print_row(std::ostream& out, const ExplainInput& input, const Example& example,
+               const Record& record) {
+  const std::vector<std::string> roles = roles_of(record, input);
   out << fmt::format("{:>6} {:>7} {:<10} {:<11} {:>6}  {}\n", "token", "id", "role", "span",
                      "weight", "text");
   for (std::size_t i = 0; i < example.size(); ++i) {
@@ -35,22 +37,32 @@ void print_row(std::ostream& out, const ExplainInput& input, std::size_t row) {
   }
 }
 
+// The first `count` rows of the packs.
+std::vector<std::size_t> first_rows(const std::vector<Batch>& packs, std::size_t count) {
+  std::vector<std::size_t> rows;
+  for (const Batch& pack : packs)
+    for (const std::int64_t row : pack.row_index)
+      if (rows.size() < count) rows.push_back(static_cast<std::size_t>(row));
+  return rows;
+}
+
 }  // namespace
 
 void explain(std::ostream& out, const ExplainInput& input, std::int64_t rows) {
-  std::int64_t printed = 0;
-  for (std::size_t p = 0; p < input.packs.size() && printed < rows; ++p) {
+  const std::vector<std::size_t> shown = first_rows(input.packs, static_cast<std::size_t>(rows));
+  const auto records = records_at(shown, input.examples, input.options);
+  std::size_t printed = 0;
+  for (std::size_t p = 0; p < input.packs.size() && printed < shown.size(); ++p) {
     const Batch& pack = input.packs[p];
     out << fmt::format("=== pack {}: {} rows, {} tokens\n", p, pack.row_index.size(),
                        pack.tokens());
-    for (std::size_t r = 0; r < pack.row_index.size() && printed < rows; ++r, ++printed) {
-      const auto row = static_cast<std::size_t>(pack.row_index[r]);
-      const auto& weights = input.data.examples[row].weight;
-      const auto trained = std::ranges::count_if(weights, [](float w) { return w > 0; });
-      out << fmt::format("--- row {} at tokens [{}, {}) of the pack, {} trained\n",
-                         input.data.examples[row].row_id, pack.offsets[r], pack.offsets[r + 1],
-                         trained);
-      print_row(out, input, row);
+    for (std::size_t r = 0; r < pack.row_index.size() && printed < shown.size(); ++r) {
+      const std::size_t row = shown[printed++];
+      const Example example = input.examples[row];
+      const auto trained = std::ranges::count_if(example.weight, [](float w) { return w > 0; });
+      out << fmt::format("--- row {} at tokens [{}, {}) of the pack, {} trained\n", example.row_id,
+                         pack.offsets[r], pack.offsets[r + 1], trained);
+      print_row(out, input, example, records.at(row));
     }
   }
 }

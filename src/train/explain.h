@@ -9,13 +9,14 @@
 namespace reflect {
 
 struct ExplainInput {
-  const TrainingData& data;  // with its records
+  const TrainingDataOptions& options;  // what `examples` were made with
+  const TokenizedCorpus& examples;
   std::vector<Batch> packs;
   const ChatTemplate& chat;
   const Tokenizer& tokenizer;
 };
 
-// Prints the first `rows` rows in the order of the packs.
+// Prints the first `rows` rows in the order of the packs; reads the text of these again.
 void explain(std::ostream& out, const ExplainInput& input, std::int64_t rows);
 
 }  // namespace reflect

@@ -15,13 +15,13 @@ at::Tensor tensor_of(std::vector<T>& values, at::ScalarType dtype, const at::Dev
 
 }  // namespace
 
-PackInputs pack_inputs(const std::vector<Example>& examples, const Batch& batch,
+PackInputs pack_inputs(const TokenizedCorpus& examples, const Batch& batch,
                        const at::Device& device) {
   PackInputs inputs;
   std::vector<std::int64_t> ids, positions, targets, rows;
   std::vector<float> weights;
   for (std::size_t row = 0; row < batch.row_index.size(); ++row) {
-    const Example& example = examples[static_cast<std::size_t>(batch.row_index[row])];
+    const Example example = examples[static_cast<std::size_t>(batch.row_index[row])];
     for (std::size_t i = 0; i < example.size(); ++i) {
       if (i > 0 && example.weight[i] > 0) {
         positions.push_back(static_cast<std::int64_t>(ids.size()) - 1);
@@ -34,6 +34,7 @@ PackInputs pack_inputs(const std::vector<Example>& examples, const Batch& batch,
       ids.push_back(example.input_ids[i]);
     }
   }
+  examples.drop_pages();
   inputs.rows.offsets = batch.offsets;
   inputs.ids = tensor_of(ids, at::kLong, device);
   inputs.positions = tensor_of(positions, at::kLong, device);

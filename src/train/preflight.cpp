@@ -9,19 +9,19 @@
 namespace reflect {
 namespace {
 
-double loss_of(TunedModel& model, const std::vector<Example>& examples, const Batch& batch) {
+double loss_of(TunedModel& model, const TokenizedCorpus& examples, const Batch& batch) {
   const PackInputs inputs = pack_inputs(examples, batch, model.llama().runtime().device);
   return pack_loss(model.llama(), inputs, model.forward_options(), 1).sum.item<double>();
 }
 
 }  // namespace
 
-void check_packing(TunedModel& model, const std::vector<Example>& examples, const Batch& batch) {
+void check_packing(TunedModel& model, const TokenizedCorpus& examples, const Batch& batch) {
   const at::NoGradGuard no_grad;
   const double packed = loss_of(model, examples, batch);
   double apart = 0;
   for (const std::int64_t row : batch.row_index) {
-    const auto length = static_cast<std::int64_t>(examples[static_cast<std::size_t>(row)].size());
+    const std::int64_t length = examples.entry(static_cast<std::size_t>(row)).tokens;
     apart += loss_of(model, examples, {{row}, {0, length}});
   }
   const double bound = model.llama().runtime().dtype == at::kFloat ? 1e-4 : 2e-2;

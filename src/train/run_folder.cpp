@@ -22,6 +22,7 @@ Json identity_of(TrainConfig config, const TrainingData& data, const TrainingDat
                                                  "train",
                                                  "output",
                                                  "adapter",
+                                                 "data.cache",
                                                  "save_every",
                                                  "keep_checkpoints",
                                                  "keep_best",

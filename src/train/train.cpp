@@ -1,11 +1,11 @@
 #include "reflect/train/train.h"
 
 #include <algorithm>
+#include <filesystem>
 #include <iostream>
 
 #include "explain.h"
 #include "limits.h"
-#include "preference_data.h"
 #include "preflight.h"
 #include "rank_log.h"
 #include "reflect/base/config.h"
@@ -171,39 +171,40 @@ PackPlan plan_of(const TrainConfig& config, const TrainingData& data, PlanOf use
   return plan;
 }
 
-TrainingData read_rows(const TrainConfig& config, const TrainingDataOptions& options,
-                       const ChatTemplate& chat, const Tokenizer& tokenizer) {
-  TrainingData data = config.loss.kind == "dpo" ? load_preference_data(options, chat, tokenizer)
-                                                : load_training_data(options, chat, tokenizer);
-  check_examples(data.examples, chat, tokenizer);
-  return data;
+// Where tokenized rows are kept; empty: nowhere. Runs that lie beside each other share them.
+std::string cache_folder_of(const TrainConfig& config) {
+  const std::string& folder = config.data.cache;
+  if (folder != "auto") return folder == "none" ? "" : folder;
+  if (config.output.empty()) return "";
+  const auto output = std::filesystem::absolute(config.output + "/.").lexically_normal();
+  return (output.parent_path().parent_path() / ".tokenized").string();
 }
 
-TrainingData read_data(const TrainConfig& config, const ChatTemplate& chat,
-                       const Tokenizer& tokenizer) {
-  return read_rows(config,
-                   {.files = config.train,
-                    .preset = config.loss.preset,
-                    .lora = config.method == "lora",
-                    .max_seq_length = max_seq_length_of(config),
-                    .keep_records = config.explain > 0,
-                    .by_file = !config.mix.empty(),
-                    .weight_by = config.weight_by,
-                    .curriculum_by = config.curriculum_by},
-                   chat, tokenizer);
+TrainingDataOptions data_options(const TrainConfig& config) {
+  return {.files = config.train,
+          .preset = config.loss.preset,
+          .lora = config.method == "lora",
+          .max_seq_length = max_seq_length_of(config),
+          .kind = config.loss.kind,
+          .by_file = !config.mix.empty(),
+          .weight_by = config.weight_by,
+          .curriculum_by = config.curriculum_by,
+          .cache = cache_folder_of(config),
+          .tokenizer = config.model};
 }
 
 // With the weights of the rows that are trained on. No rows where no file is given.
 TrainingData read_heldout(const TrainConfig& config, const TrainingData& trained,
                           const ChatTemplate& chat, const Tokenizer& tokenizer) {
   if (config.heldout.empty()) return {};
-  TrainingData data = read_rows(config,
-                                {.files = config.heldout,
-                                 .preset = trained.preset,
-                                 .max_seq_length = max_seq_length_of(config),
-                                 .heldout = true},
-                                chat, tokenizer);
-  return data;
+  return load_training_data({.files = config.heldout,
+                             .preset = trained.preset,
+                             .max_seq_length = max_seq_length_of(config),
+                             .kind = config.loss.kind,
+                             .heldout = true,
+                             .cache = cache_folder_of(config),
+                             .tokenizer = config.model},
+                            chat, tokenizer);
 }
 
 void warn_of_malformed(const TrainingData& data) {
@@ -305,12 +306,13 @@ ExitCode train_as(const LaunchEnvironment& place, const TrainConfig& config) {
   if (runtime.device.is_cuda()) runtime.device = use_gpu(place.local_rank);
   const auto tokenizer = load_tokenizer(config.model);
   const ChatTemplate chat = ChatTemplate::choose(config.chat_template, config.model);
-  const TrainingData data = read_data(config, chat, *tokenizer);
+  const TrainingDataOptions options = data_options(config);
+  const TrainingData data = load_training_data(options, chat, *tokenizer);
   if (place.rank == 0) warn_of_malformed(data);
   const PackPlan plan = plan_of(config, data, PlanOf::kTrained);
   if (config.explain > 0) {
     if (place.rank == 0)
-      explain(std::cout, {data, plan.epoch(0), chat, *tokenizer}, config.explain);
+      explain(std::cout, {options, data.examples, plan.epoch(0), chat, *tokenizer}, config.explain);
     return ExitCode::kDone;
   }
   TrainingData heldout = read_heldout(config, data, chat, *tokenizer);

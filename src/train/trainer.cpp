@@ -28,11 +28,11 @@ std::int64_t peak_rss_mib() {
 
 }  // namespace
 
-Trainer::Trainer(TrainerConfig config, TunedModel& model, const std::vector<Example>& examples,
+Trainer::Trainer(TrainerConfig config, TunedModel& model, TokenizedCorpus examples,
                  PackStream packs, ProcessGroup group)
     : config_(std::move(config)),
       model_(model),
-      examples_(examples),
+      examples_(std::move(examples)),
       packs_(std::move(packs)),
       group_(std::move(group)),
       optimizer_(config_.optimizer, model.parameters()),
@@ -141,7 +141,7 @@ std::vector<Batch> Trainer::next_packs() {
 
 // Pack i of a step is rank (i mod size)'s.
 std::vector<Trainer::Share> Trainer::share_of(std::span<const Batch> packs,
-                                              const std::vector<Example>& examples) const {
+                                              const TokenizedCorpus& examples) const {
   const at::Device device = model_.llama().runtime().device;
   const auto ranks = static_cast<std::size_t>(group_.size());
   std::vector<Share> share;

@@ -1,71 +1,19 @@
 #include "reflect/train/training_data.h"
 
-#include <ATen/Parallel.h>
-
 #include <algorithm>
 #include <unordered_set>
 
 #include "reflect/base/error.h"
-#include "reflect/base/hash.h"
-#include "reflect/data/bad_rows.h"
-#include "row_fields.h"
+#include "reflect/data/corpus_cache.h"
+#include "tokenize_rows.h"
 
 namespace reflect {
 namespace {
 
-bool has_span(const Record& record, SpanType type) {
-  return std::ranges::any_of(record.spans, [type](const Span& span) { return span.type == type; });
-}
-
-bool is_reflective(const Record& record) {
-  return record.spans.empty() ? parse_trace(record.response).reflections() > 0
-                              : has_span(record, SpanType::kReflection);
-}
-
-std::string system_prompt_of(const Record& record) {
-  for (const Message& message : record.messages)
-    if (message.role == "system") return message.content;
-  return "";
-}
-
-// A GSM8K row has no response; what trains is its worked solution as it came.
-// `file_of`: which file each record came from.
-std::vector<Record> read_all(const std::vector<std::string>& files, TrainingData& data,
-                             std::vector<std::int32_t>& file_of) {
-  std::vector<Record> records;
-  for (std::size_t file = 0; file < files.size(); ++file) {
-    std::vector<BadRow> bad_rows;
-    for (Record& record : read_records(files[file], &bad_rows)) {
-      if (record.response.empty()) record.response = instruction_fields(record).output;
-      records.push_back(std::move(record));
-    }
-    file_of.resize(records.size(), static_cast<std::int32_t>(file));
-    add_malformed(bad_rows, files[file], data);
-    data.rows += static_cast<std::int64_t>(bad_rows.size());
-  }
-  data.rows += static_cast<std::int64_t>(records.size());
-  return records;
-}
-
-void survey(const std::vector<Record>& records, TrainingData& data) {
-  for (const Record& record : records) {
-    if (is_reflective(record)) {
-      ++data.reflective_rows;
-      data.reflective_without_error += !has_span(record, SpanType::kError);
-    }
-    const std::string system = system_prompt_of(record);
-    ++data.system_prompts[system.empty() ? "none" : content_hash(system)];
-    const Json& lineage = record.lineage;
-    if (lineage.is_object() && lineage.contains("system_prompt_hash"))
-      data.other_system_prompt += lineage["system_prompt_hash"] != content_hash(system);
-  }
-}
-
-std::string resolve_preset(const TrainingDataOptions& options, const std::vector<Record>& records) {
+std::string resolve_preset(const TrainingDataOptions& options, const RowAccount& account) {
+  if (options.kind == "dpo") return "all";
   if (options.preset != "auto") return options.preset;
-  const bool errors = std::ranges::any_of(
-      records, [](const Record& record) { return has_span(record, SpanType::kError); });
-  return options.lora || errors ? "mask_error" : "all";
+  return options.lora || account.rows_with_error > 0 ? "mask_error" : "all";
 }
 
 void require_errors_to_mask(const TrainingData& data) {
@@ -79,54 +27,6 @@ void require_errors_to_mask(const TrainingData& data) {
          data.reflective_without_error, data.reflective_rows, 100 * share);
 }
 
-// Of all records, on all cores.
-std::vector<Example> tokenized(const std::vector<Record>& records, const ExampleOptions& options,
-                               const ChatTemplate& chat, const Tokenizer& tokenizer,
-                               std::vector<ExampleStatus>& statuses) {
-  std::vector<Example> examples(records.size());
-  statuses.assign(records.size(), ExampleStatus::kOk);
-  at::parallel_for(0, static_cast<std::int64_t>(records.size()), 64,
-                   [&](std::int64_t begin, std::int64_t end) {
-                     for (std::int64_t i = begin; i < end; ++i)
-                       examples[i] = example_of(records[i], chat, tokenizer, options, statuses[i]);
-                   });
-  return examples;
-}
-
-template <class Value>
-std::string hash_of_values(const std::vector<Value>& values) {
-  return content_hash(
-      {reinterpret_cast<const char*>(values.data()), values.size() * sizeof(Value)});
-}
-
-}  // namespace
-
-std::vector<std::int64_t> TrainingData::lengths() const {
-  std::vector<std::int64_t> result;
-  for (const Example& example : examples)
-    result.push_back(static_cast<std::int64_t>(example.size()));
-  return result;
-}
-
-std::string hash_of(const std::vector<Example>& examples, const RowTraits& traits) {
-  std::string digests;
-  for (const Example& example : examples)
-    digests += hash_of_values(example.input_ids) + hash_of_values(example.weight);
-  if (!traits.file.empty() || !traits.weight.empty() || !traits.difficulty.empty())
-    digests += hash_of_values(traits.file) + hash_of_values(traits.weight) +
-               hash_of_values(traits.difficulty);
-  return content_hash(digests);
-}
-
-std::int64_t count_shared(const std::vector<Example>& examples,
-                          const std::vector<Example>& others) {
-  std::unordered_set<std::string> seen;
-  for (const Example& example : others) seen.insert(hash_of_values(example.input_ids));
-  return std::ranges::count_if(examples, [&](const Example& example) {
-    return seen.contains(hash_of_values(example.input_ids));
-  });
-}
-
 void require_examples(const TrainingData& data) {
   if (!data.examples.empty()) return;
   std::string reasons;
@@ -135,75 +35,151 @@ void require_examples(const TrainingData& data) {
        data.malformed.empty() ? "" : "; " + data.malformed.front());
 }
 
-std::string drop_reason(ExampleStatus status) {
-  return status == ExampleStatus::kTooLong ? "too_long" : "nothing_trained";
+void add_counts(std::map<std::string, std::int64_t>& sums,
+                const std::map<std::string, std::int64_t>& counts) {
+  for (const auto& [name, count] : counts) sums[name] += count;
 }
 
-void add_malformed(const std::vector<BadRow>& rows, const std::string& file, TrainingData& data) {
-  if (rows.empty()) return;
-  data.dropped["malformed"] += static_cast<std::int64_t>(rows.size());
-  data.malformed.push_back(summary_of(rows, file));
+Json json_of(const RowAccount& account) {
+  return {{"rows", account.rows},
+          {"dropped", account.dropped},
+          {"malformed", account.malformed},
+          {"with error", account.rows_with_error},
+          {"reflective", account.reflective_rows},
+          {"without error", account.reflective_without_error},
+          {"system prompts", account.system_prompts},
+          {"other system prompt", account.other_system_prompt}};
+}
+
+// What json_of wrote; each text about malformed rows with the name of their file.
+RowAccount account_of(const Json& json, const std::string& file) {
+  RowAccount account;
+  json.at("rows").get_to(account.rows);
+  json.at("dropped").get_to(account.dropped);
+  for (const Json& text : json.at("malformed"))
+    account.malformed.push_back(file + ": " + text.get<std::string>());
+  json.at("with error").get_to(account.rows_with_error);
+  json.at("reflective").get_to(account.reflective_rows);
+  json.at("without error").get_to(account.reflective_without_error);
+  json.at("system prompts").get_to(account.system_prompts);
+  json.at("other system prompt").get_to(account.other_system_prompt);
+  return account;
+}
+
+// Of the rows of the next file, each of `examples` examples.
+void add_row_traits(std::span<const RowEntry> entries, std::size_t examples, std::int32_t file,
+                    const TrainingDataOptions& options, RowTraits& traits) {
+  for (std::size_t i = 0; i < entries.size(); i += examples) {
+    if (options.by_file) traits.file.push_back(file);
+    if (!options.weight_by.empty()) traits.weight.push_back(entries[i].order_weight);
+    if (!options.curriculum_by.empty()) traits.difficulty.push_back(entries[i].difficulty);
+  }
+}
+
+template <class Value>
+std::string hash_of_values(const std::vector<Value>& values) {
+  return digest_of({reinterpret_cast<const char*>(values.data()), values.size() * sizeof(Value)})
+      .hex();
+}
+
+struct FirstHalf {
+  std::size_t operator()(const Digest& digest) const { return digest.high; }
+};
+
+}  // namespace
+
+void RowAccount::add(const RowAccount& other) {
+  rows += other.rows;
+  add_counts(dropped, other.dropped);
+  malformed.insert(malformed.end(), other.malformed.begin(), other.malformed.end());
+  rows_with_error += other.rows_with_error;
+  reflective_rows += other.reflective_rows;
+  reflective_without_error += other.reflective_without_error;
+  add_counts(system_prompts, other.system_prompts);
+  other_system_prompt += other.other_system_prompt;
+}
+
+std::vector<std::int64_t> TrainingData::lengths() const {
+  std::vector<std::int64_t> result;
+  for (std::size_t row = 0; row < examples.size(); ++row)
+    result.push_back(examples.entry(row).tokens);
+  return result;
+}
+
+std::string hash_of(const TokenizedCorpus& examples, const RowTraits& traits) {
+  Hasher hasher;
+  for (std::size_t row = 0; row < examples.size(); ++row) {
+    hasher.add(examples.entry(row).ids.hex());
+    hasher.add(examples.entry(row).weights.hex());
+  }
+  if (!traits.file.empty() || !traits.weight.empty() || !traits.difficulty.empty())
+    hasher.add(hash_of_values(traits.file) + hash_of_values(traits.weight) +
+               hash_of_values(traits.difficulty));
+  return hasher.digest().hex();
+}
+
+std::int64_t count_shared(const TokenizedCorpus& examples, const TokenizedCorpus& others) {
+  std::unordered_set<Digest, FirstHalf> own, shared;
+  for (std::size_t row = 0; row < examples.size(); ++row) own.insert(examples.entry(row).ids);
+  for (std::size_t row = 0; row < others.size(); ++row)
+    if (own.contains(others.entry(row).ids)) shared.insert(others.entry(row).ids);
+  std::int64_t count = 0;
+  for (std::size_t row = 0; row < examples.size(); ++row)
+    count += shared.contains(examples.entry(row).ids);
+  return count;
 }
 
 TrainingData load_training_data(const TrainingDataOptions& options, const ChatTemplate& chat,
                                 const Tokenizer& tokenizer) {
   TrainingData data;
-  std::vector<std::int32_t> file_of;
-  std::vector<Record> records = read_all(options.files, data, file_of);
-  survey(records, data);
-  data.preset = resolve_preset(options, records);
-  if (!options.heldout) require_errors_to_mask(data);
-  std::vector<ExampleStatus> statuses;
-  std::vector<Example> examples =
-      tokenized(records, {options.max_seq_length, SpanWeights::preset(data.preset)}, chat,
-                tokenizer, statuses);
-  const TraitReader traits(options);
-  for (std::size_t i = 0; i < examples.size(); ++i) {
-    const auto number = [&](std::string_view path) { return number_of(records[i], path); };
-    const std::string reason =
-        statuses[i] != ExampleStatus::kOk
-            ? drop_reason(statuses[i])
-            : traits.add(file_of[i], static_cast<std::int64_t>(examples[i].size()), number,
-                         data.traits);
-    if (!reason.empty()) {
-      ++data.dropped[reason];
-      continue;
-    }
-    data.examples.push_back(std::move(examples[i]));
-    if (options.keep_records) data.records.push_back(std::move(records[i]));
+  const RowForm form = row_form(options);
+  const RowTokenizer rows{options, form, chat, tokenizer};
+  const CorpusCache cache(options.cache, options.cache.empty() ? Json() : settings_of(rows));
+  for (std::size_t i = 0; i < options.files.size(); ++i) {
+    const std::string& name = options.files[i];
+    const auto file = cache.rows_of(name, [&](TokenizedFileWriter& writer) {
+      return json_of(tokenize_rows(name, rows, writer));
+    });
+    data.add(account_of(file->account(), name));
+    add_row_traits(file->entries(), form.examples, static_cast<std::int32_t>(i), options,
+                   data.traits);
+    data.examples.append(file);
   }
+  data.preset = resolve_preset(options, data);
+  if (!options.heldout) require_errors_to_mask(data);
   require_examples(data);
   data.hash = hash_of(data.examples, data.traits);
   return data;
 }
 
-void check_examples(const std::vector<Example>& examples, const ChatTemplate& chat,
-                    const Tokenizer& tokenizer) {
-  std::vector<std::int32_t> ends;
+ExampleCheck::ExampleCheck(const ChatTemplate& chat, const Tokenizer& tokenizer)
+    : bos_(tokenizer.bos_id()) {
   for (const std::string& text : chat.end_of_turn())
-    if (const auto id = tokenizer.special_id(text)) ends.push_back(*id);
-  if (!chat.end_of_turn().empty() && ends.empty())
+    if (const auto id = tokenizer.special_id(text)) ends_.push_back(*id);
+  if (chat.end_of_turn().empty()) return;
+  name_of_end_ = chat.end_of_turn().front();
+  if (ends_.empty())
     fail("train",
          "template {} ends a turn with {}, which the tokenizer does not have; choose "
          "another --template",
-         chat.name(), chat.end_of_turn().front());
-  const auto bos = tokenizer.bos_id();
-  for (const Example& example : examples) {
-    const auto& ids = example.input_ids;
-    if (bos && ids.size() > 1 && ids[0] == *bos && ids[1] == *bos)
-      fail("train",
-           "row {} starts with BOS (id {}) twice; take it out of the rows' text or of the "
-           "template",
-           example.row_id, *bos);
-    bool ends_trained = ends.empty();
-    for (std::size_t i = 0; i < ids.size() && !ends_trained; ++i)
-      ends_trained = example.weight[i] > 0 && std::ranges::find(ends, ids[i]) != ends.end();
-    if (!ends_trained)
-      fail("train",
-           "row {} trains no end-of-turn token ({}); a model trained on it would never "
-           "stop",
-           example.row_id, chat.end_of_turn().front());
-  }
+         chat.name(), name_of_end_);
+}
+
+void ExampleCheck::operator()(const Example& example) const {
+  const auto& ids = example.input_ids;
+  if (bos_ && ids.size() > 1 && ids[0] == *bos_ && ids[1] == *bos_)
+    fail("train",
+         "row {} starts with BOS (id {}) twice; take it out of the rows' text or of the "
+         "template",
+         example.row_id, *bos_);
+  bool ends_trained = ends_.empty();
+  for (std::size_t i = 0; i < ids.size() && !ends_trained; ++i)
+    ends_trained = example.weight[i] > 0 && std::ranges::find(ends_, ids[i]) != ends_.end();
+  if (!ends_trained)
+    fail("train",
+         "row {} trains no end-of-turn token ({}); a model trained on it would never "
+         "stop",
+         example.row_id, name_of_end_);
 }
 
 }  // namespace reflect

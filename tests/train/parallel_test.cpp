@@ -41,12 +41,14 @@ struct Part {
 
 // One of several ranks' trainer with all that it needs.
 struct Run {
-  std::vector<Example> examples = read_golden_case("lora").examples;
+  std::vector<Example> examples;
   TunedModel model;
   Trainer trainer;
 
-  Run(const TrainerConfig& config, ProcessGroup& group, const Base& base = {})
-      : model(tuned(group, base), Runtime{}),
+  Run(const TrainerConfig& config, ProcessGroup& group, const Base& base = {},
+      std::vector<Example> rows = read_golden_case("lora").examples)
+      : examples(std::move(rows)),
+        model(tuned(group, base), Runtime{}),
         trainer(config, model, examples, packs(config), group) {}
 
   static TunedModelOptions tuned(const ProcessGroup& group, const Base& base) {
@@ -205,11 +207,12 @@ TEST_CASE("held-out rows have the same loss at any number of ranks, as rows and 
 TEST_CASE("a loss that is not finite on one rank skips the step on all") {
   const TempFolder folder;
   const auto failures = run_ranks(2, [&](ProcessGroup& group) {
-    Run run(run_config(folder.path(), 2), group);
+    std::vector<Example> rows = read_golden_case("lora").examples;
+    rows[1].weight.back() = std::numeric_limits<float>::infinity();
+    Run run(run_config(folder.path(), 2), group, {}, rows);
     // Pack 1 is rank 1's.
     Batch good{{0}, {0, static_cast<std::int64_t>(run.examples[0].size())}};
     Batch bad{{1}, {0, static_cast<std::int64_t>(run.examples[1].size())}};
-    run.examples[1].weight.back() = std::numeric_limits<float>::infinity();
     const at::Tensor before = run.model.parameters().values().clone();
     const StepReport report = run.trainer.train_step(std::vector<Batch>{good, bad});
     require(report.skipped, "not skipped");

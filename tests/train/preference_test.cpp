@@ -8,8 +8,8 @@
 #include "golden_case.h"
 #include "reflect/base/error.h"
 #include "reflect/data/chat.h"
+#include "reflect/train/training_data.h"
 #include "temp_folder.h"
-#include "train/preference_data.h"
 
 using namespace reflect;
 
@@ -79,8 +79,8 @@ TrainingData load(const std::string& rows) {
   const TempFolder folder;
   write_file_atomic(folder / "pairs.jsonl", rows);
   const auto tokenizer = load_tokenizer(kGoldenModel);
-  return load_preference_data(
-      {.files = {folder / "pairs.jsonl"}, .preset = "all", .max_seq_length = 64},
+  return load_training_data(
+      {.files = {folder / "pairs.jsonl"}, .preset = "all", .max_seq_length = 64, .kind = "dpo"},
       ChatTemplate::choose("auto", kGoldenModel), *tokenizer);
 }
 

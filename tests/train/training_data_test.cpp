@@ -90,27 +90,27 @@ TEST_CASE("the end-of-turn token is trained and BOS comes once") {
   const std::string file =
       write_rows(folder, {trace_row(1, true).dump(),
                           R"({"prompt": "<|begin_of_text|>hi", "response": "<|eot_id|>"})"});
-  TrainingData data = loader.load(file);
+  const TrainingData data = loader.load(file);
   REQUIRE(data.examples.size() == 2);
   const std::int32_t bos = *loader.tokenizer->bos_id();
   const std::int32_t end = *loader.tokenizer->special_id("<|eot_id|>");
-  for (const Example& example : data.examples) {
+  const ExampleCheck check(loader.chat, *loader.tokenizer);
+  for (std::size_t row = 0; row < 2; ++row) {
+    const Example example = data.examples[row];
     CHECK(std::ranges::count(example.input_ids, bos) == 1);
     CHECK(example.input_ids.back() == end);
     CHECK(example.weight.back() == 1);
+    CHECK_NOTHROW(check(example));
   }
-  CHECK_NOTHROW(check_examples(data.examples, loader.chat, *loader.tokenizer));
 
-  std::vector<Example> doubled = data.examples;
-  doubled[1].input_ids.insert(doubled[1].input_ids.begin(), bos);
-  doubled[1].weight.insert(doubled[1].weight.begin(), 0);
-  CHECK_THROWS_WITH(check_examples(doubled, loader.chat, *loader.tokenizer),
-                    Catch::Contains("BOS") && Catch::Contains(doubled[1].row_id));
+  Example doubled = data.examples[1];
+  doubled.input_ids.insert(doubled.input_ids.begin(), bos);
+  doubled.weight.insert(doubled.weight.begin(), 0);
+  CHECK_THROWS_WITH(check(doubled), Catch::Contains("BOS") && Catch::Contains(doubled.row_id));
 
-  std::vector<Example> endless = data.examples;
-  endless[0].weight.back() = 0;
-  CHECK_THROWS_WITH(check_examples(endless, loader.chat, *loader.tokenizer),
-                    Catch::Contains("row-1") && Catch::Contains("end-of-turn"));
+  Example endless = data.examples[0];
+  endless.weight.back() = 0;
+  CHECK_THROWS_WITH(check(endless), Catch::Contains("row-1") && Catch::Contains("end-of-turn"));
 }
 
 TEST_CASE("system prompts are counted by hash and compared with what the recipe wrote") {
@@ -165,11 +165,83 @@ TEST_CASE("rows carry what their order depends on, and go where it is missing") 
                     Catch::Contains("no_place_in_curriculum"));
 }
 
-TEST_CASE("the data's hash depends on ids and weights") {
+TEST_CASE("the data's hash is that of the hashes of all ids and weights") {
   const TempFolder folder;
   const Loader loader;
-  const std::string file = write_rows(folder, {trace_row(1, true).dump()});
-  const std::string hash = loader.load(file).hash;
-  CHECK(loader.load(file).hash == hash);
-  CHECK(loader.load(file, "all").hash != hash);
+  const std::string file =
+      write_rows(folder, {trace_row(1, true).dump(), R"({"prompt": "a", "response": "b"})"});
+  const TrainingData data = loader.load(file);
+  const auto bytes_of = [](const auto& values) {
+    return std::string_view(reinterpret_cast<const char*>(values.data()),
+                            values.size() * sizeof(values[0]));
+  };
+  std::string hashes;
+  for (std::size_t row = 0; row < data.examples.size(); ++row) {
+    const Example example = data.examples[row];
+    hashes += content_hash(bytes_of(example.input_ids)) + content_hash(bytes_of(example.weight));
+  }
+  CHECK(data.hash == content_hash(hashes));
+  CHECK(loader.load(file).hash == data.hash);
+  CHECK(loader.load(file, "all").hash != data.hash);
+}
+
+TEST_CASE("rows from a cache are those that were tokenized, with the account of all") {
+  const TempFolder folder;
+  const Loader loader;
+  Json plain = trace_row(2, true), unmarked = trace_row(3, false);
+  plain["scores"] = {{"ifd_ppl", 0.25}};
+  plain["system"] = "Think.";
+  std::vector<std::string> lines = {"{not json", plain.dump(), trace_row(1, true).dump(), "",
+                                    unmarked.dump()};
+  for (int i = 4; i < 40; ++i) {
+    Json row = trace_row(i, true);
+    row["scores"] = {{"ifd_ppl", i}};
+    lines.push_back(row.dump());
+  }
+  const std::string file = write_rows(folder, lines);
+  TrainingDataOptions options{.files = {file, file}, .preset = "auto", .max_seq_length = 512};
+  options.by_file = true;
+  options.weight_by = "ifd";
+  const auto load = [&] { return load_training_data(options, loader.chat, *loader.tokenizer); };
+  const TrainingData wanted = load();
+  options.cache = folder / "cache";
+  options.tokenizer = kGoldenModel;
+  for (const char* state : {"cold", "warm"}) {
+    CAPTURE(state);
+    const TrainingData found = load();
+    CHECK(found.hash == wanted.hash);
+    CHECK(found.preset == "mask_error");
+    CHECK(found.rows == 80);
+    CHECK(found.dropped == wanted.dropped);
+    CHECK(found.malformed == wanted.malformed);
+    CHECK(found.reflective_without_error == 2);
+    CHECK(found.system_prompts == wanted.system_prompts);
+    CHECK(found.lengths() == wanted.lengths());
+    CHECK(found.traits.file == wanted.traits.file);
+    CHECK(found.traits.weight == wanted.traits.weight);
+    CHECK(found.examples[0].row_id == "row-2");
+    CHECK(found.examples.entry(0).line == 2);
+  }
+  // One file of the cache for both; another preset, length or weight is another.
+  const auto files = [&] {
+    return std::distance(std::filesystem::directory_iterator(options.cache),
+                         std::filesystem::directory_iterator());
+  };
+  CHECK(files() == 1);
+  options.preset = "all";
+  CHECK(load().examples[0].weight != wanted.examples[0].weight);
+  options.max_seq_length = 256;
+  load();
+  options.weight_by = "";
+  CHECK(load().examples.size() == 78);
+  CHECK(files() == 4);
+}
+
+TEST_CASE("auto gives the weights of all where no row has an error span, without a look ahead") {
+  const TempFolder folder;
+  const Loader loader;
+  const std::string file = write_rows(folder, {trace_row(1, false).dump()});
+  const TrainingData data = loader.load(file, "auto", /*lora=*/false);
+  CHECK(data.preset == "all");
+  CHECK(data.hash == loader.load(file, "all").hash);
 }

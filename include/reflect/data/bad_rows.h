@@ -19,6 +19,20 @@ std::map<std::string, std::int64_t> counts_by_kind(const std::vector<BadRow>& ro
 // most, the others as one count.
 std::string list_of_counts(const std::map<std::string, std::int64_t>& counts);
 
+// Malformed rows as they come; only the first three are remembered with their text.
+class BadRowCounts {
+ public:
+  void add(const BadRow& row);
+  std::int64_t total() const { return total_; }
+  // summary_of without the path. Empty without rows.
+  std::string summary() const;
+
+ private:
+  std::map<std::string, std::int64_t> by_kind_;
+  std::vector<BadRow> first_;
+  std::int64_t total_ = 0;
+};
+
 // One line for people: how many rows of `path` are left out, by reason, and the first three with
 // their lines. Empty without bad rows.
 std::string summary_of(const std::vector<BadRow>& rows, const std::string& path);

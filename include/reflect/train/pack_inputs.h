@@ -3,7 +3,7 @@
 
 #include <vector>
 
-#include "reflect/data/batch.h"
+#include "reflect/data/tokenized_corpus.h"
 #include "reflect/model/llama.h"
 #include "reflect/train/loss.h"
 
@@ -21,7 +21,7 @@ struct PackInputs {
   bool idle() const { return span_type.empty(); }
 };
 
-PackInputs pack_inputs(const std::vector<Example>& examples, const Batch& batch,
+PackInputs pack_inputs(const TokenizedCorpus& examples, const Batch& batch,
                        const at::Device& device);
 
 // One token that trains nothing: a pass over it, with gradients of zero, is what a rank makes while

@@ -45,6 +45,7 @@ struct TrainConfig {
   std::string adapter;
   std::string chat_template = "auto";
   std::int64_t max_seq_length = 0;
+  DataConfig data;
   std::string order = "shuffle";
   PackingConfig packing;
   std::int64_t gradient_accumulation_steps = 1;
@@ -94,6 +95,7 @@ struct TrainConfig {
     v("template", chat_template, "Chat template; auto: told by the model's folder.");
     v("max_seq_length", max_seq_length,
       "Longer rows are left out; 0: the model's window, at most 4096.");
+    v("data", data, "");
     v("order", order,
       "Order of rows: shuffled anew each epoch, as in the files, or sorted by curriculum_by.",
       {"shuffle", "input", "curriculum"});

@@ -46,7 +46,7 @@ struct TrainerConfig {
 
 // Rows that are measured on the way and never trained on.
 struct HeldoutSet {
-  std::vector<Example> examples;
+  TokenizedCorpus examples;
   std::vector<Batch> packs;
 };
 
@@ -70,9 +70,9 @@ struct StepReport {
 // logs, writes checkpoints and reads them for all.
 class Trainer {
  public:
-  // `examples`, the same on every rank, must outlive the trainer.
-  Trainer(TrainerConfig config, TunedModel& model, const std::vector<Example>& examples,
-          PackStream packs, ProcessGroup group = {});
+  // `examples` are the same on every rank.
+  Trainer(TrainerConfig config, TunedModel& model, TokenizedCorpus examples, PackStream packs,
+          ProcessGroup group = {});
 
   // To be measured by run: before the first step, every heldout_every steps and after the last.
   void set_heldout(HeldoutSet heldout) { heldout_ = std::move(heldout); }
@@ -103,8 +103,7 @@ class Trainer {
 
   std::string load_newest();  // the state as JSON; empty: no checkpoint
   std::vector<Batch> next_packs();
-  std::vector<Share> share_of(std::span<const Batch> packs,
-                              const std::vector<Example>& examples) const;
+  std::vector<Share> share_of(std::span<const Batch> packs, const TokenizedCorpus& examples) const;
   StepTotals totals_of(const std::vector<Share>& share);
   void forward_backward(const Share& share, const StepTotals& totals, LossSums& sums);
   at::Tensor preference_step(const PackInputs& inputs, const ForwardOptions& options,
@@ -122,7 +121,7 @@ class Trainer {
 
   TrainerConfig config_;
   TunedModel& model_;
-  const std::vector<Example>& examples_;
+  TokenizedCorpus examples_;
   PackStream packs_;
   ProcessGroup group_;
   AdamW optimizer_;
