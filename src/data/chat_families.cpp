@@ -70,9 +70,9 @@ class Rendering {
  private:
   void add(Kind kind, std::string_view text, int message) {
     if (text.empty()) return;
-    const bool trained =
-        message != kNoMessage && at(message).role == "assistant" && at(message).trained;
-    pieces_.push_back({kind, std::string(text), message, 0, trained});
+    const bool assistant = message != kNoMessage && at(message).role == "assistant";
+    const bool trained = assistant && at(message).trained;
+    pieces_.push_back({kind, std::string(text), message, 0, trained, assistant});
   }
 
   const std::vector<Message>& messages_;

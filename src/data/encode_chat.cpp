@@ -4,6 +4,7 @@
 
 #include "reflect/base/error.h"
 #include "reflect/data/chat.h"
+#include "reflect/data/tag_tokens.h"
 
 namespace reflect {
 namespace {
@@ -61,11 +62,49 @@ class ChatEncoder {
     return std::nullopt;
   }
 
+  // Ids of the run's text; tags that have a token are one id in what the assistant wrote.
+  std::vector<Token> tokens_of_run() const {
+    std::vector<Token> tokens;
+    std::size_t done = 0;  // bytes of the run
+    const auto encode_up_to = [&](std::size_t end) {
+      const std::string_view text = std::string_view(run_text_).substr(done, end - done);
+      const auto shift = static_cast<std::uint32_t>(done);
+      const bool continues = !tokens_.empty() || !tokens.empty();
+      for (const Token& token : tokenizer_.encode(text, SpecialText::kPlain, continues))
+        tokens.push_back({token.id, token.begin + shift, token.end + shift});
+      done = end;
+    };
+    std::size_t begin = 0;
+    for (const ChatPiece* piece : run_) {
+      const std::size_t end = begin + piece->text.size();
+      const bool has_tags = piece->kind == Kind::kContent && piece->assistant;
+      for (std::size_t at = begin; at < end && has_tags; ++at) {
+        const TagToken* tag = tag_at(std::string_view(run_text_).substr(at, end - at));
+        if (tag == nullptr) continue;
+        if (at > done) encode_up_to(at);
+        done = at + tag->tag.size();
+        tokens.push_back(
+            {tag->id, static_cast<std::uint32_t>(at), static_cast<std::uint32_t>(done)});
+        at = done - 1;
+      }
+      begin = end;
+    }
+    if (done < run_text_.size()) encode_up_to(run_text_.size());
+    return tokens;
+  }
+
+  const TagToken* tag_at(std::string_view text) const {
+    if (!text.starts_with('<')) return nullptr;
+    for (const TagToken& tag : tokenizer_.tag_tokens())
+      if (text.starts_with(tag.tag)) return &tag;
+    return nullptr;
+  }
+
   // A token belongs to the content that it has bytes of, else to the piece that it ends in.
   void encode_run() {
     std::size_t piece = 0;
     std::size_t piece_begin = 0;
-    for (const Token& token : tokenizer_.encode(run_text_, SpecialText::kPlain, !tokens_.empty())) {
+    for (const Token& token : tokens_of_run()) {
       const auto piece_end = [&] { return piece_begin + run_[piece]->text.size(); };
       while (piece + 1 < run_.size() && token.begin >= piece_end()) {
         piece_begin = piece_end();

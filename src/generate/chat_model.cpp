@@ -2,6 +2,8 @@
 
 #include <set>
 
+#include "reflect/data/tag_tokens.h"
+
 namespace reflect {
 namespace {
 
@@ -21,7 +23,7 @@ ChatModel load_chat_model(const std::string& folder, const std::string& template
                           const Runtime& runtime, const BaseConfig& base,
                           const Placement& placement) {
   ChatTemplate chat = ChatTemplate::choose(template_name, folder);
-  auto tokenizer = load_tokenizer(folder);
+  auto tokenizer = load_tagged_tokenizer(folder);
   auto llama = load_llama(folder, runtime, base, placement);
   auto end_ids = end_ids_of(llama->config(), *tokenizer, chat);
   return {std::move(llama), std::move(tokenizer), std::move(chat), std::move(end_ids)};
@@ -34,6 +36,7 @@ std::vector<std::int32_t> prompt_ids(const ChatModel& model, const std::vector<M
     ChatPiece said;
     said.kind = ChatPiece::Kind::kContent;
     said.text = begun;
+    said.assistant = true;
     pieces.push_back(std::move(said));
   }
   std::vector<std::int32_t> ids;

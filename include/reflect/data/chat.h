@@ -30,6 +30,7 @@ struct ChatPiece {
   int message = -1;               // index of the message it renders; -1: none
   std::size_t content_begin = 0;  // kContent: offset of `text` in the message's content (trimming)
   bool trained = false;           // the assistant's content and what follows up to its end of turn
+  bool assistant = false;         // of a message of the assistant's, trained or not
 };
 
 struct ChatOptions {

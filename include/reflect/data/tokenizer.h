@@ -25,6 +25,8 @@ enum class SpecialText {
   kParse,  // it becomes the special token, as the reference libraries do
 };
 
+struct TagToken;  // tag_tokens.h
+
 class Tokenizer {
  public:
   virtual ~Tokenizer() = default;
@@ -48,6 +50,8 @@ class Tokenizer {
   virtual std::optional<std::int32_t> eos_id() const = 0;
   // Whether the reference library puts BOS (EOS) around a plain text.
   virtual bool adds_bos() const = 0;
+  // Texts that are one id each where the assistant writes them, and only there; mostly none.
+  virtual std::span<const TagToken> tag_tokens() const { return {}; }
   // Whether a decoded text starts with a space that was not there (SentencePiece's dummy prefix).
   virtual bool strips_leading_space() const { return false; }
 };

@@ -19,7 +19,8 @@ struct ChatModel {
   std::vector<std::int32_t> end_ids;  // end of turn, and end of text by checkpoint and tokenizer
 };
 
-// `template_name` "auto": the checkpoint's own.
+// `template_name` "auto": the checkpoint's own. The tokenizer has the checkpoint's tag tokens; see
+// load_tagged_tokenizer for an adapter's.
 ChatModel load_chat_model(const std::string& folder, const std::string& template_name,
                           const Runtime& runtime, const BaseConfig& base,
                           const Placement& placement);
