@@ -6,6 +6,7 @@
 
 #include "evaluate/arms.h"
 #include "reflect/base/random.h"
+#include "reflect/data/tag_tokens.h"
 #include "reflect/generate/team.h"
 #include "reflect/metrics/progress.h"
 
@@ -58,7 +59,7 @@ class Answering {
   // An arm's model with its adapter.
   struct Decoder {
     Decoder(Answering& answering, const ArmConfig& arm)
-        : model(answering.model_of(arm.model)),
+        : model(answering.model_of(arm)),
           adapter(arm.adapter.empty()
                       ? std::nullopt
                       : std::optional(read_adapter(arm.adapter, model.llama->config(),
@@ -171,12 +172,15 @@ class Answering {
     return answer;
   }
 
-  const ChatModel& model_of(const std::string& folder) {
-    if (!model_ || model_folder_ != folder) {
+  // With the tag tokens of the arm's adapter.
+  const ChatModel& model_of(const ArmConfig& arm) {
+    if (!model_ || model_folder_ != arm.model) {
       model_.reset();
-      model_ = load_chat_model(folder, config_.template_name, runtime_, config_.base, placement_);
-      model_folder_ = folder;
+      model_ =
+          load_chat_model(arm.model, config_.template_name, runtime_, config_.base, placement_);
+      model_folder_ = arm.model;
     }
+    model_->tokenizer = load_tagged_tokenizer(arm.model, arm.adapter);
     return *model_;
   }
 

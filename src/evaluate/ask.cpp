@@ -6,6 +6,7 @@
 #include "evaluate/answering.h"
 #include "evaluate/arms.h"
 #include "reflect/base/log.h"
+#include "reflect/data/tag_tokens.h"
 #include "reflect/data/trace.h"
 #include "reflect/generate/chat_model.h"
 #include "reflect/generate/team.h"
@@ -22,11 +23,13 @@ std::optional<Completion> complete(const EvaluateConfig& config, const ArmConfig
   placement.config = config.placement;
   if (together) placement = open_placement(config.placement, config.launch, config.runtime);
   if (placement.device) runtime.device = *placement.device;
-  const ChatModel model =
+  ChatModel model =
       load_chat_model(arm.model, config.template_name, runtime, config.base, placement);
   std::optional<Adapter> adapter;
-  if (!arm.adapter.empty())
+  if (!arm.adapter.empty()) {
     adapter = read_adapter(arm.adapter, model.llama->config(), model.llama->runtime().device);
+    model.tokenizer = load_tagged_tokenizer(arm.model, arm.adapter);
+  }
   const Engine engine(*model.llama, *model.tokenizer, config.engine, adapter ? &*adapter : nullptr);
   const GenerateRequest request =
       request_of(model, arm, messages_of({{"user", config.ask}}, arm, config), config);

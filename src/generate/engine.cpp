@@ -121,7 +121,7 @@ class BatchDecoding {
     at::Tensor hidden =
         model_.hidden(tensor_of(ids, device), packed, {.adapter = adapter_, .cache = &cache_});
     if (ids.size() != feeds.size()) hidden = hidden.index_select(0, tensor_of(last, device));
-    at::Tensor logits = model_.logits(hidden).to(at::kCPU, at::kFloat).contiguous();
+    at::Tensor logits = model_.logits(hidden, adapter_).to(at::kCPU, at::kFloat).contiguous();
     at::Tensor normalizers = at::logsumexp(logits, 1);
     return {std::move(logits), std::move(normalizers)};
   }

@@ -23,10 +23,7 @@ class BlockTerms {
 
   std::int64_t hidden() const { return hidden_; }
   std::int64_t inner() const { return inner_; }
-  bool trains(Projection p) const {
-    return !pass_.lora ||
-           std::ranges::find(pass_.lora->targets, name_of(p)) != pass_.lora->targets.end();
-  }
+  bool trains(Projection p) const { return !pass_.lora || pass_.lora->has_target(name_of(p)); }
 
   // What a norm saves beside its input, which counts as the residual stream: the scale of each row.
   std::int64_t norm() const { return pass_.tokens * kFloatWidth; }
@@ -119,7 +116,8 @@ ActivationMemory activation_memory(const LlamaConfig& model, const PassLayout& p
     return {kept, own + x + block.backward()};
   }
   // A frozen embedding needs no gradient: nothing of the first norm is saved.
-  const std::int64_t first = pass.lora ? x + block.norm() : 0;
+  const bool frozen = pass.lora && pass.lora->token_count() == 0;
+  const std::int64_t first = frozen ? x + block.norm() : 0;
   return {inputs + layers * (own + x) - first + x + block.norm(), block.backward()};
 }
 

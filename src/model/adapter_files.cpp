@@ -1,5 +1,6 @@
 // Adapters as PEFT folders: adapter_config.json and adapter_model.safetensors.
 #include <filesystem>
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "checkpoint_names.h"
@@ -23,12 +24,33 @@ void refuse_unsupported(const Json& json, const std::string& path) {
     fail("adapter", "{}: peft_type is {}; only LORA is supported", path,
          json.value("peft_type", "missing"));
   for (const char* key : {"rank_pattern", "alpha_pattern", "modules_to_save", "layers_to_transform",
-                          "trainable_token_indices", "target_parameters"})
+                          "target_parameters"})
     if (json.contains(key) && !json[key].is_null() && !json[key].empty())
       fail("adapter", "{}: {} is {}, which is not supported; only uniform LoRA is", path, key,
            json[key].dump());
   if (json.value("bias", "none") != "none")
     fail("adapter", "{}: bias is '{}', which is not supported", path, json.value("bias", ""));
+}
+
+// PEFT's trainable_token_indices: a list (of the embedding, and of what is tied to it) or a list
+// for each table.
+std::vector<std::int64_t> read_token_ids(const Json& json, const std::string& path) {
+  constexpr const char* kKey = "trainable_token_indices";
+  using Ids = std::vector<std::int64_t>;
+  if (!json.contains(kKey) || json[kKey].is_null()) return {};
+  const Json& value = json[kKey];
+  if (value.is_array()) return value.get<Ids>();
+  const auto tables = value.get<std::map<std::string, Ids>>();
+  const auto embedding = tables.find("embed_tokens"), head = tables.find(kHeadTarget);
+  const bool both = head != tables.end();
+  if (embedding == tables.end() || tables.size() > (both ? 2 : 1) ||
+      (both && head->second != embedding->second))
+    fail(
+        "adapter",
+        "{}: {} is {}; only the same tokens of embed_tokens and lm_head, or of embed_tokens alone, "
+        "are supported",
+        path, kKey, value.dump());
+  return embedding->second;
 }
 
 LoraConfig read_lora_config(const std::string& path) {
@@ -42,10 +64,20 @@ LoraConfig read_lora_config(const std::string& path) {
     config.rslora = json.value("use_rslora", false);
     config.dora = json.value("use_dora", false);
     config.targets = json.at("target_modules").get<std::vector<std::string>>();
+    config.token_ids = read_token_ids(json, path);
+    for (const std::int64_t id : config.token_ids)
+      config.trainable_tokens.push_back(std::to_string(id));
     return config;
   } catch (const Json::exception& e) {
     fail("adapter", "{}: malformed ({})", path, e.what());
   }
+}
+
+Json token_indices(const Adapter& adapter) {
+  if (!adapter.rows) return nullptr;
+  const Json ids = adapter.config.token_ids;
+  if (!adapter.rows->lm_head.defined()) return ids;
+  return {{"embed_tokens", ids}, {"lm_head", ids}};
 }
 
 // Reads one factor as fp32 and checks its shape.
@@ -68,21 +100,25 @@ Adapter read_adapter(const std::string& folder, const LlamaConfig& model,
                   {}};
   const SafetensorsFile file(tensor_path);
   const std::int64_t rank = adapter.config.rank;
-  std::size_t used = 0;
-  for (const std::string& target : adapter.config.targets) {
-    const Projection p = projection_named(target);
-    const auto [out, in] = shape_of(model, p);
-    for (std::int64_t layer = 0; layer < model.num_hidden_layers; ++layer) {
-      const std::string a = checkpoint_names::lora(layer, p, 'A');
-      const std::string b = checkpoint_names::lora(layer, p, 'B');
-      LoraPair& pair = adapter.blocks[layer][p].emplace();
-      pair.a = read_factor(file, a, {rank, in}, tensor_path);
-      pair.b = read_factor(file, b, {out, rank}, tensor_path);
-      used += 2;
-      if (!adapter.config.dora) continue;
-      pair.magnitude = read_factor(file, checkpoint_names::magnitude(layer, p), {out}, tensor_path);
-      ++used;
+  std::size_t used = file.contains(checkpoint_names::kHeadCopy);  // the base's: not read
+  const auto read = [&](const std::string& name, std::vector<std::int64_t> shape) {
+    ++used;
+    return read_factor(file, name, std::move(shape), tensor_path);
+  };
+  for (const std::string& target : adapter.config.targets)
+    for (const AdaptedMatrix& matrix : adapter.matrices(model, target)) {
+      LoraPair& pair = matrix.pair->emplace();
+      pair.a = read(checkpoint_names::lora(matrix.module, 'A'), {rank, matrix.in});
+      pair.b = read(checkpoint_names::lora(matrix.module, 'B'), {matrix.out, rank});
+      if (adapter.config.dora)
+        pair.magnitude = read(checkpoint_names::magnitude(matrix.module), {matrix.out});
     }
+  if (!adapter.config.token_ids.empty()) {
+    TokenRows& rows = adapter.rows.emplace(token_rows_of(model, adapter.config));
+    const std::vector<std::int64_t> shape = rows.embedding.sizes().vec();
+    const std::string head = checkpoint_names::token_rows(checkpoint_names::kHeadModule);
+    rows.embedding = read(checkpoint_names::token_rows(checkpoint_names::kEmbeddingModule), shape);
+    rows.lm_head = file.contains(head) ? read(head, shape) : at::Tensor();
   }
   if (used != file.names().size())
     fail("adapter", "{}: {} tensors, of which only {} belong to this model and its target_modules",
@@ -109,6 +145,7 @@ void write_adapter(const std::string& folder, const Adapter& adapter,
                        {"alpha_pattern", Json::object()},
                        {"target_modules", c.targets},
                        {"task_type", "CAUSAL_LM"},
+                       {"trainable_token_indices", token_indices(adapter)},
                        {"use_dora", c.dora},
                        {"use_rslora", c.rslora}};
   write_safetensors((fs::path(folder) / kTensorFile).string(), adapter.named());

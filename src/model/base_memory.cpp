@@ -90,14 +90,21 @@ BaseMemory base_memory(const LlamaConfig& model, const BaseLayout& layout) {
   return memory;
 }
 
+std::int64_t head_adapter_size(const LlamaConfig& model, const LoraConfig& lora) {
+  if (lora.has_target(kHeadTarget))
+    return lora.rank * (model.vocab_size + model.hidden_size) + (lora.dora ? model.vocab_size : 0);
+  return model.tie_word_embeddings ? 0 : lora.token_count() * model.hidden_size;
+}
+
 std::int64_t adapter_size(const LlamaConfig& model, const LoraConfig& lora) {
   std::int64_t block = 0;
   for (const Projection p : kProjections) {
-    if (std::ranges::find(lora.targets, name_of(p)) == lora.targets.end()) continue;
+    if (!lora.has_target(name_of(p))) continue;
     const auto [out, in] = shape_of(model, p);
     block += lora.rank * (out + in) + (lora.dora ? out : 0);
   }
-  return block * model.num_hidden_layers;
+  return block * model.num_hidden_layers + head_adapter_size(model, lora) +
+         lora.token_count() * model.hidden_size;
 }
 
 }  // namespace reflect

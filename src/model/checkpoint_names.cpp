@@ -27,16 +27,11 @@ std::string_view name_of(Projection projection) {
 
 namespace checkpoint_names {
 
-namespace {
-
-// "model.layers.3.self_attn.q_proj", without the ending.
 std::string module_of(std::int64_t layer, Projection projection) {
   const bool attention = static_cast<int>(projection) <= static_cast<int>(Projection::kO);
   return fmt::format("model.layers.{}.{}.{}", layer, attention ? "self_attn" : "mlp",
                      name_of(projection));
 }
-
-}  // namespace
 
 std::string input_norm(std::int64_t layer) {
   return fmt::format("model.layers.{}.input_layernorm.weight", layer);
@@ -50,12 +45,16 @@ std::string projection(std::int64_t layer, Projection which) {
   return module_of(layer, which) + ".weight";
 }
 
-std::string lora(std::int64_t layer, Projection which, char factor) {
-  return fmt::format("base_model.model.{}.lora_{}.weight", module_of(layer, which), factor);
+std::string lora(const std::string& module, char factor) {
+  return fmt::format("base_model.model.{}.lora_{}.weight", module, factor);
 }
 
-std::string magnitude(std::int64_t layer, Projection which) {
-  return fmt::format("base_model.model.{}.lora_magnitude_vector", module_of(layer, which));
+std::string magnitude(const std::string& module) {
+  return fmt::format("base_model.model.{}.lora_magnitude_vector", module);
+}
+
+std::string token_rows(const std::string& module) {
+  return fmt::format("base_model.model.{}.token_adapter.trainable_tokens_delta", module);
 }
 
 }  // namespace checkpoint_names

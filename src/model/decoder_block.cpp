@@ -1,34 +1,19 @@
 #include "decoder_block.h"
 
-#include <ATen/CPUGeneratorImpl.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/bernoulli.h>
-#include <ATen/ops/empty_like.h>
 #include <c10/core/InferenceMode.h>
 
 #include <algorithm>
 
 #include "attention.h"
 #include "dense.h"
+#include "dropout.h"
 #include "reflect/base/random.h"
 
 namespace reflect {
 
 namespace {
-
-// x with elements zeroed with probability p and the rest scaled by 1 / (1 - p). The mask is a pure
-// function of the step's key, the layer and the projection.
-at::Tensor dropped_out(const at::Tensor& x, const LoraDropout& dropout, std::int64_t layer,
-                       Projection p) {
-  const std::uint64_t key =
-      random_key(dropout.key, "lora-dropout",
-                 {static_cast<std::uint64_t>(layer), static_cast<std::uint64_t>(p)});
-  auto generator = at::make_generator<at::CPUGeneratorImpl>(key);
-  const double keep = 1.0 - dropout.probability;
-  const at::Tensor mask = at::bernoulli(at::empty_like(x, at::kCPU), keep, generator);
-  return x * mask.to(x.device()) / keep;
-}
 
 // A block's weights beside the pass that they serve.
 struct Block {
@@ -63,6 +48,11 @@ Input normed(const at::Tensor& x, const at::Tensor& weight, const Block& block) 
   return input_of(block, norm, x, weight);
 }
 
+std::uint64_t dropout_key(const LoraDropout& dropout, std::int64_t layer, Projection p) {
+  return random_key(dropout.key, "lora-dropout",
+                    {static_cast<std::uint64_t>(layer), static_cast<std::uint64_t>(p)});
+}
+
 // One projection of the block, with its adapter where there is one.
 at::Tensor project(const Input& input, Projection p, const Block& block) {
   const Adapter* adapter = block.pass.adapter;
@@ -71,11 +61,10 @@ at::Tensor project(const Input& input, Projection p, const Block& block) {
   LoraBranch branch{*adapter->blocks[block.layer][p], adapter->config.scale(), {}, input.again};
   const auto& dropout = block.pass.dropout;
   if (dropout && dropout->probability > 0) {
-    branch.dropped = dropped_out(input.x, *dropout, block.layer, p);
-    if (input.again)
-      branch.again = [again = input.again, dropout = *dropout, layer = block.layer, p] {
-        return dropped_out(again(), dropout, layer, p);
-      };
+    const auto drop = [p = dropout->probability, key = dropout_key(*dropout, block.layer, p)](
+                          const at::Tensor& x) { return dropped_out(x, p, key); };
+    branch.dropped = drop(input.x);
+    if (input.again) branch.again = [again = input.again, drop] { return drop(again()); };
   }
   return dense_with_lora(input.x, block.weights[p], branch);
 }

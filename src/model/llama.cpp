@@ -1,13 +1,11 @@
 #include "reflect/model/llama.h"
 
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/embedding.h>
 
 #include <algorithm>
 #include <cstdlib>
 
 #include "decoder_block.h"
-#include "dense.h"
 #include "packed_weights.h"
 #include "reflect/base/error.h"
 #include "reflect/model/forward.h"
@@ -37,6 +35,10 @@ void check_rows(const PackedRows& rows, const LlamaConfig& config, const Forward
 // forward pass has some ten shapes.
 void keep_few_products() {
   setenv("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "64", /*overwrite=*/0);
+}
+
+const TokenRows* rows_of(const Adapter* adapter) {
+  return adapter != nullptr && adapter->rows ? &*adapter->rows : nullptr;
 }
 
 bool recomputes(Recompute choice, bool weights_last) {
@@ -97,7 +99,7 @@ at::Tensor Llama::hidden(const at::Tensor& ids, const PackedRows& rows,
       DecoderPass{config_, rows, rotation_of(rows, inverse_frequency_), adapter,
                   adapter ? adapter->dropout : std::nullopt, options.cache,
                   options.recompute == Recompute::kSelective});
-  at::Tensor x = at::embedding(weights_->embedding(), ids.to(runtime_.device));
+  at::Tensor x = embedded(weights_->embedding(), ids.to(runtime_.device), rows_of(adapter));
   const std::int64_t last = config_.num_hidden_layers - 1;
   for (std::int64_t layer = 0; layer <= last; ++layer)
     x = recompute ? recomputed_block(x, *weights_, pass, layer)
@@ -106,8 +108,12 @@ at::Tensor Llama::hidden(const at::Tensor& ids, const PackedRows& rows,
   return rms_norm(x, weights_->final_norm(), config_.rms_norm_eps);
 }
 
-at::Tensor Llama::logits(const at::Tensor& hidden) const {
-  return dense(hidden, weights_->lm_head());
+OutputHead Llama::head(const Adapter* adapter) const {
+  return {weights_->lm_head(), adapter};
+}
+
+at::Tensor Llama::logits(const at::Tensor& hidden, const Adapter* adapter) const {
+  return head(adapter).logits(hidden);
 }
 
 std::unique_ptr<Llama> load_llama(const std::string& folder, const Runtime& runtime,

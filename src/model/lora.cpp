@@ -5,10 +5,12 @@
 #include <ATen/ops/empty.h>
 #include <ATen/ops/linalg_vector_norm.h>
 #include <ATen/ops/mm.h>
+#include <ATen/ops/tensor.h>
 #include <ATen/ops/zeros.h>
 
 #include <algorithm>
 #include <cmath>
+#include <set>
 
 #include "checkpoint_names.h"
 #include "reflect/base/error.h"
@@ -43,8 +45,51 @@ Projection projection_named(const std::string& name) {
     if (name_of(p) == name) return p;
   fail_usage("lora",
              "no projection '{}'; known: q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, "
-             "down_proj",
+             "down_proj, lm_head",
              name);
+}
+
+std::int64_t LoraConfig::token_count() const {
+  const std::size_t count = token_ids.empty() ? trainable_tokens.size() : token_ids.size();
+  return static_cast<std::int64_t>(count);
+}
+
+bool LoraConfig::has_target(std::string_view name) const {
+  return std::ranges::find(targets, name) != targets.end();
+}
+
+TokenRows token_rows_of(const LlamaConfig& model, const LoraConfig& config) {
+  const auto count = static_cast<std::int64_t>(config.token_ids.size());
+  std::set<std::int64_t> seen;
+  for (const std::int64_t id : config.token_ids) {
+    if (id < 0 || id >= model.vocab_size)
+      fail_usage("lora", "lora.trainable_tokens: the model has no token {}; its ids end at {}", id,
+                 model.vocab_size - 1);
+    if (!seen.insert(id).second)
+      fail_usage("lora", "lora.trainable_tokens: token {} comes twice", id);
+  }
+  const bool head = config.has_target(kHeadTarget), tied = model.tie_word_embeddings;
+  if (head && tied)
+    fail_usage("lora",
+               "this model's output matrix is its embedding, whose rows lora.trainable_tokens "
+               "trains; leave lm_head out of lora.targets");
+  const auto rows = [&] { return at::zeros({count, model.hidden_size}, at::kFloat); };
+  return {at::tensor(config.token_ids), rows(), head || tied ? at::Tensor() : rows(), tied};
+}
+
+std::vector<AdaptedMatrix> Adapter::matrices(const LlamaConfig& model, const std::string& target) {
+  const auto layers = static_cast<std::int64_t>(blocks.size());
+  if (target == kHeadTarget)
+    return {{checkpoint_names::kHeadModule, model.vocab_size, model.hidden_size,
+             static_cast<std::uint64_t>(layers), 0, &head}};
+  const Projection p = projection_named(target);
+  const auto [out, in] = shape_of(model, p);
+  std::vector<AdaptedMatrix> all;
+  for (std::int64_t layer = 0; layer < layers; ++layer)
+    all.push_back({checkpoint_names::module_of(layer, p), out, in,
+                   static_cast<std::uint64_t>(layer), static_cast<std::uint64_t>(p),
+                   &blocks[static_cast<std::size_t>(layer)][p]});
+  return all;
 }
 
 Adapter Adapter::fresh(const LlamaConfig& model, const LoraConfig& config, std::uint64_t seed) {
@@ -53,16 +98,13 @@ Adapter Adapter::fresh(const LlamaConfig& model, const LoraConfig& config, std::
     fail_usage("lora", "lora.dropout is {}; it must be in [0, 1)", config.dropout);
   if (config.targets.empty()) fail_usage("lora", "lora.targets is empty; name at least one");
   Adapter adapter{config, std::vector<BlockAdapter>(model.num_hidden_layers), {}};
-  for (const std::string& target : config.targets) {
-    const Projection p = projection_named(target);
-    const auto [out, in] = shape_of(model, p);
-    for (std::int64_t layer = 0; layer < model.num_hidden_layers; ++layer) {
-      const std::uint64_t key = random_key(
-          seed, "lora-a", {static_cast<std::uint64_t>(layer), static_cast<std::uint64_t>(p)});
-      adapter.blocks[layer][p] = LoraPair{kaiming_uniform(config.rank, in, key),
-                                          at::zeros({out, config.rank}, at::kFloat)};
+  for (const std::string& target : config.targets)
+    for (const AdaptedMatrix& matrix : adapter.matrices(model, target)) {
+      const std::uint64_t key = random_key(seed, "lora-a", {matrix.layer, matrix.projection});
+      *matrix.pair = LoraPair{kaiming_uniform(config.rank, matrix.in, key),
+                              at::zeros({matrix.out, config.rank}, at::kFloat)};
     }
-  }
+  if (!config.token_ids.empty()) adapter.rows = token_rows_of(model, config);
   return adapter;
 }
 
@@ -77,35 +119,65 @@ at::Tensor row_norms(const at::Tensor& maybe_packed, const LoraPair& pair, doubl
   return (norm * norm + added).clamp_min(0).sqrt();
 }
 
-void Adapter::take_magnitudes(WeightSource& base) {
-  if (!config.dora) return;
-  for (std::size_t layer = 0; layer < blocks.size(); ++layer) {
+// In the order of a pass, which is the cheapest where weights are gathered.
+void Adapter::take_base(WeightSource& base) {
+  const at::NoGradGuard no_grad;
+  const auto norms = [](const at::Tensor& weight) {
+    return at::linalg_vector_norm(weight, 2, {1}, false, at::kFloat);
+  };
+  const auto take_rows = [&](const at::Tensor& table, const at::Tensor& values) {
+    values.copy_(table.index_select(0, rows->ids));
+  };
+  if (rows) take_rows(base.embedding(), rows->embedding);
+  for (std::size_t layer = 0; layer < blocks.size() && config.dora; ++layer) {
     const BlockWeights weights = base.block(static_cast<std::int64_t>(layer));
     for (const Projection p : kProjections)
-      if (auto& pair = blocks[layer][p])
-        pair->magnitude = at::linalg_vector_norm(weights[p], 2, {1}, false, at::kFloat);
+      if (auto& pair = blocks[layer][p]) pair->magnitude = norms(weights[p]);
   }
+  const bool own_rows = rows && rows->lm_head.defined();
+  if (!own_rows && !(head && config.dora)) return;
+  const at::Tensor output = base.lm_head();
+  if (own_rows) take_rows(output, rows->lm_head);
+  if (head && config.dora) head->magnitude = norms(output);
+}
+
+void Adapter::for_each_tensor(const std::function<void(at::Tensor&)>& use) {
+  const auto use_pair = [&](std::optional<LoraPair>& pair) {
+    if (!pair) return;
+    for (at::Tensor* tensor : {&pair->a, &pair->b, &pair->magnitude})
+      if (tensor->defined()) use(*tensor);
+  };
+  for (BlockAdapter& block : blocks)
+    for (std::optional<LoraPair>& pair : block.pairs) use_pair(pair);
+  use_pair(head);
+  if (!rows) return;
+  use(rows->embedding);
+  if (rows->lm_head.defined()) use(rows->lm_head);
 }
 
 void Adapter::move_to(const at::Device& device) {
-  for (BlockAdapter& block : blocks)
-    for (std::optional<LoraPair>& pair : block.pairs)
-      if (pair)
-        for (at::Tensor* tensor : {&pair->a, &pair->b, &pair->magnitude})
-          if (tensor->defined()) *tensor = tensor->to(device);
+  for_each_tensor([&](at::Tensor& tensor) { tensor = tensor.to(device); });
+  if (rows) rows->ids = rows->ids.to(device);
 }
 
 std::vector<NamedTensor> Adapter::named() const {
   std::vector<NamedTensor> all;
+  const auto add = [&](const std::string& module, const LoraPair& pair) {
+    all.push_back({checkpoint_names::lora(module, 'A'), pair.a});
+    all.push_back({checkpoint_names::lora(module, 'B'), pair.b});
+    if (pair.magnitude.defined())
+      all.push_back({checkpoint_names::magnitude(module), pair.magnitude});
+  };
   for (std::size_t layer = 0; layer < blocks.size(); ++layer)
     for (Projection p : kProjections)
-      if (const auto& pair = blocks[layer][p]) {
-        const auto index = static_cast<std::int64_t>(layer);
-        all.push_back({checkpoint_names::lora(index, p, 'A'), pair->a});
-        all.push_back({checkpoint_names::lora(index, p, 'B'), pair->b});
-        if (pair->magnitude.defined())
-          all.push_back({checkpoint_names::magnitude(index, p), pair->magnitude});
-      }
+      if (const auto& pair = blocks[layer][p])
+        add(checkpoint_names::module_of(static_cast<std::int64_t>(layer), p), *pair);
+  if (head) add(checkpoint_names::kHeadModule, *head);
+  if (!rows) return all;
+  all.push_back(
+      {checkpoint_names::token_rows(checkpoint_names::kEmbeddingModule), rows->embedding});
+  if (rows->lm_head.defined())
+    all.push_back({checkpoint_names::token_rows(checkpoint_names::kHeadModule), rows->lm_head});
   return all;
 }
 

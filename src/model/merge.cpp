@@ -12,6 +12,8 @@
 
 #include "checkpoint_names.h"
 #include "reflect/base/file.h"
+#include "reflect/base/log.h"
+#include "reflect/data/tag_tokens.h"
 #include "reflect/model/llama.h"
 
 namespace reflect {
@@ -24,43 +26,67 @@ constexpr const char* kSingleFile = "model.safetensors";
 constexpr const char* kIndexFile = "model.safetensors.index.json";
 constexpr const char* kMark = ".reflect-merge";  // in a folder that is not whole yet
 
-// The tensors of the merged model: the base's, the adapted ones with their update added.
+// The tensors of the merged model: the base's, the adapted ones with their update added. Where an
+// adapter sits on an output matrix that is the embedding itself, the two come apart.
 class MergedTensors {
  public:
   MergedTensors(const std::string& model, const std::string& adapter, const LlamaConfig& config)
-      : base_(model), adapter_(read_adapter(adapter, config)) {
-    for (std::size_t layer = 0; layer < adapter_.blocks.size(); ++layer)
-      for (Projection p : kProjections)
-        if (const auto& pair = adapter_.blocks[layer][p])
-          updates_[checkpoint_names::projection(static_cast<std::int64_t>(layer), p)] = &*pair;
+      : base_(model), adapter_(read_adapter(adapter, config)), tied_(config.tie_word_embeddings) {
+    for (const std::string& target : adapter_.config.targets)
+      for (const AdaptedMatrix& matrix : adapter_.matrices(config, target))
+        updates_[matrix.module + ".weight"] = &**matrix.pair;
+    if (!adapter_.rows) return;
+    rows_[checkpoint_names::kEmbedding] = adapter_.rows->embedding;
+    if (adapter_.rows->output().defined())
+      rows_[checkpoint_names::kLmHead] = adapter_.rows->output();
   }
 
-  std::vector<std::string> names() const { return base_.names(); }
-  std::size_t adapted() const { return updates_.size(); }
+  std::vector<std::string> names() const {
+    std::vector<std::string> all = base_.names();
+    if (unties() && !base_.contains(checkpoint_names::kLmHead))
+      all.push_back(checkpoint_names::kLmHead);
+    return all;
+  }
+  std::size_t adapted() const {
+    return static_cast<std::size_t>(std::ranges::count_if(names(), [&](const auto& name) {
+      return updates_.contains(name) || rows_.contains(name);
+    }));
+  }
+  bool unties() const { return tied_ && adapter_.head.has_value(); }
 
   TensorShape shape(const std::string& name) const {
-    const at::Tensor stored = base_.view(name);
-    return {name, stored.sizes().vec(), stored.scalar_type()};
+    const at::Tensor from = stored(name);
+    return {name, from.sizes().vec(), from.scalar_type()};
   }
 
   // W + scale B A (each row scaled to its magnitude with DoRA) in fp32, rounded once to the stored
   // dtype.
   at::Tensor tensor(const std::string& name) const {
-    const at::Tensor stored = base_.view(name);
+    const at::Tensor from = stored(name);
+    const at::ScalarType dtype = from.scalar_type();
+    if (const auto rows = rows_.find(name); rows != rows_.end())
+      return from.index_copy(0, adapter_.rows->ids, rows->second.to(dtype));
     const auto update = updates_.find(name);
-    if (update == updates_.end()) return stored;
+    if (update == updates_.end()) return from;
     const LoraPair& pair = *update->second;
     const at::Tensor delta = at::mm(pair.b, pair.a);
-    const at::Tensor sum = stored.to(at::kFloat) + delta * adapter_.config.scale();
-    if (!pair.magnitude.defined()) return sum.to(stored.scalar_type());
+    const at::Tensor sum = from.to(at::kFloat) + delta * adapter_.config.scale();
+    if (!pair.magnitude.defined()) return sum.to(dtype);
     const at::Tensor norm = at::linalg_vector_norm(sum, 2, {1});
-    return (sum * (pair.magnitude / norm).unsqueeze(1)).to(stored.scalar_type());
+    return (sum * (pair.magnitude / norm).unsqueeze(1)).to(dtype);
   }
 
  private:
+  at::Tensor stored(const std::string& name) const {
+    const bool shared = tied_ && name == checkpoint_names::kLmHead;
+    return base_.view(shared ? checkpoint_names::kEmbedding : name);
+  }
+
   Checkpoint base_;
   Adapter adapter_;
+  bool tied_;
   std::map<std::string, const LoraPair*> updates_;  // by the name of the weight they change
+  std::map<std::string, at::Tensor> rows_;          // likewise; those of adapter_.rows->ids
 };
 
 std::size_t bytes_of(const TensorShape& t) {
@@ -125,6 +151,14 @@ void copy_small_files(const fs::path& from, const fs::path& to) {
   }
 }
 
+// Says in config.json that the output matrix is not the embedding any more.
+void untie(const fs::path& folder) {
+  const std::string path = (folder / "config.json").string();
+  auto config = nlohmann::ordered_json::parse(read_file(path));
+  config["tie_word_embeddings"] = false;
+  write_file_atomic(path, config.dump(2) + "\n");
+}
+
 // What was written must be the sums, bit for bit.
 void compare_tensors(const std::string& written, const MergedTensors& tensors) {
   const Checkpoint copy(written);
@@ -144,8 +178,9 @@ double logit_difference(const MergeConfig& config, const LlamaConfig& llama,
   const Runtime runtime{at::kFloat, at::kCPU};
   const Adapter adapter = read_adapter(config.adapter, llama);
   const auto logits = [&](const std::string& folder, const Adapter* with) {
-    const Llama model(llama, std::make_shared<StreamedWeights>(folder, llama, runtime), runtime);
-    return model.logits(model.hidden(ids, rows, {with, nullptr}));
+    const LlamaConfig shape = read_llama_config(folder);
+    const Llama model(shape, std::make_shared<StreamedWeights>(folder, shape, runtime), runtime);
+    return model.logits(model.hidden(ids, rows, {with, nullptr}), with);
   };
   const at::Tensor wanted = logits(config.model, &adapter), ours = logits(merged, nullptr);
   return ((wanted - ours).abs().max() / wanted.std()).item<double>();
@@ -195,6 +230,12 @@ ExitCode merge(const MergeConfig& config) {
   const std::string partial = fresh_partial_folder(config.output);
   write_tensors(partial, tensors, static_cast<std::size_t>(config.max_shard_bytes));
   copy_small_files(config.model, partial);
+  if (const fs::path tags = fs::path(config.adapter) / kTagTokensFile; fs::exists(tags))
+    fs::copy_file(tags, fs::path(partial) / kTagTokensFile, fs::copy_options::overwrite_existing);
+  if (tensors.unties()) {
+    untie(partial);
+    log_info("the output matrix of this model is its embedding; the merged model has both");
+  }
   compare_tensors(partial, tensors);
   const double difference = logit_difference(config, llama, partial);
   if (difference > allowed_difference(llama)) {

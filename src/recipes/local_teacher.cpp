@@ -7,6 +7,7 @@
 #include "reflect/base/error.h"
 #include "reflect/base/file.h"
 #include "reflect/base/hash.h"
+#include "reflect/data/tag_tokens.h"
 #include "reflect/generate/chat_model.h"
 #include "reflect/generate/engine.h"
 #include "reflect/model/lora.h"
@@ -82,6 +83,7 @@ class LocalTeacher : public Teacher {
     if (config.base.storage != "dtype") identity_ += " storage=" + config.base.storage;
     if (config.adapter.empty()) return;
     adapter_ = read_adapter(config.adapter, model_.llama->config(), model_.llama->runtime().device);
+    model_.tokenizer = load_tagged_tokenizer(config.model, config.adapter);
     identity_ += " adapter=" + hash_of_folder(config.adapter);
   }
 

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "reflect/base/folder_state.h"
+#include "reflect/data/tag_tokens.h"
 #include "reflect/model/forward.h"
 #include "score/explain.h"
 
@@ -107,7 +108,7 @@ ScorerConfig scorer_config(const ScoreConfig& config) {
 RowScorer::RowScorer(const ScoreConfig& config, const Placement& placement)
     : config_(config),
       runtime_(start_runtime(config.runtime)),
-      tokenizer_(load_tokenizer(config.model)) {
+      tokenizer_(load_tagged_tokenizer(config.model, config.adapter)) {
   if (!reference()) chat_ = ChatTemplate::choose(config.chat_template, config.model);
   if (placement.device) runtime_.device = *placement.device;
   model_ = load_forward_llama(config.model, runtime_, config.base, placement);

@@ -71,14 +71,15 @@ Lookups lookups_of(const std::vector<const Pass*>& passes, const PrefixTree& tre
   return lookups;
 }
 
-// log p of targets [N] under the model's distribution at hidden states [N, hidden]; float [N], CPU.
-std::vector<float> target_log_probs(const Llama& model, const at::Tensor& hidden,
+// log p of targets [N] under the distribution of `head` at hidden states [N, hidden]; float [N],
+// CPU.
+std::vector<float> target_log_probs(const OutputHead& head, const at::Tensor& hidden,
                                     const at::Tensor& targets) {
   std::vector<float> result;
   result.reserve(targets.numel());
   for (std::int64_t begin = 0; begin < targets.numel(); begin += kLogitRows) {
     const std::int64_t rows = std::min(kLogitRows, targets.numel() - begin);
-    const at::Tensor logits = model.logits(hidden.narrow(0, begin, rows));
+    const at::Tensor logits = head.logits(hidden.narrow(0, begin, rows));
     const at::Tensor part =
         target_nll(logits, targets.narrow(0, begin, rows)).neg().cpu().contiguous();
     result.insert(result.end(), part.const_data_ptr<float>(), part.const_data_ptr<float>() + rows);
@@ -162,9 +163,9 @@ std::vector<float> Scorer::log_probs(const std::vector<const Pass*>& passes,
   const at::Tensor hidden =
       model_.hidden(to_device(ids, device), rows,
                     {.adapter = adapter_, .wanted = to_device(lookups.wanted, device)});
-  const std::vector<float> found =
-      target_log_probs(model_, hidden.index_select(0, to_device(lookups.places, device)),
-                       to_device(lookups.targets, device));
+  const std::vector<float> found = target_log_probs(
+      model_.head(adapter_), hidden.index_select(0, to_device(lookups.places, device)),
+      to_device(lookups.targets, device));
   std::vector<float> all;
   for (const std::size_t i : lookups.asked) all.push_back(found[i]);
   return all;

@@ -6,12 +6,12 @@
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/ones.h>
 #include <ATen/ops/zeros.h>
+#include <torch/csrc/autograd/autograd.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
 
 #include "reflect/model/cross_entropy.h"
-#include "reflect/model/product.h"
 
 namespace reflect {
 namespace {
@@ -22,86 +22,104 @@ using torch::autograd::variable_list;
 // Logits that exist at a time: 64 MiB in fp32, 32 in bf16.
 constexpr std::int64_t kLogitsAtATime = 1 << 24;
 
-struct Wanted {
-  bool hidden, lm_head;
-};
-
 struct LossAndGradients {
-  at::Tensor sum, nll;
-  at::Tensor hidden, lm_head;  // gradients; undefined where not wanted
+  at::Tensor nll;
+  variable_list gradients;  // of hidden, where it needs one, and of head.trained()
 };
 
-LossAndGradients loss_and_gradients(const at::Tensor& hidden, const at::Tensor& lm_head,
+// Of sum(weights * nll): nll [N], and the gradients of hidden (where it needs one) and of all that
+// head.trained() names. One chunk's graph exists at a time.
+LossAndGradients loss_and_gradients(const at::Tensor& hidden, const OutputHead& head,
                                     const at::Tensor& targets, const at::Tensor& weights,
-                                    Wanted wanted) {
-  const std::int64_t rows = hidden.size(0), vocab = lm_head.size(0);
-  const std::int64_t chunk = rows_of_logits(vocab);
-  LossAndGradients result;
-  result.nll = at::empty({rows}, weights.options());
-  if (wanted.hidden) result.hidden = at::empty_like(hidden);
-  if (wanted.lm_head) result.lm_head = at::zeros(lm_head.sizes(), weights.options());
+                                    bool with_gradients) {
+  const std::int64_t rows = hidden.size(0), chunk = rows_of_logits(head.vocab_size());
+  LossAndGradients result{at::empty({rows}, weights.options()), {}};
+  const variable_list trained = with_gradients ? head.trained() : variable_list();
+  const bool of_hidden = with_gradients && hidden.requires_grad();
+  if (of_hidden) result.gradients.push_back(at::empty_like(hidden));
+  for (const at::Tensor& tensor : trained)
+    result.gradients.push_back(at::zeros(tensor.sizes(), weights.options()));
   for (std::int64_t begin = 0; begin < rows; begin += chunk) {
-    const std::int64_t end = std::min(rows, begin + chunk);
-    const auto part = [&](const at::Tensor& tensor) { return tensor.slice(0, begin, end); };
-    const at::Tensor hidden_part = part(hidden);
-    at::Tensor logits = product(hidden_part, lm_head.t());
-    if (!wanted.hidden && !wanted.lm_head) {
-      part(result.nll).copy_(target_nll(logits, part(targets)));
+    const auto part = [&](const at::Tensor& tensor) {
+      return tensor.slice(0, begin, std::min(rows, begin + chunk));
+    };
+    if (result.gradients.empty()) {
+      part(result.nll).copy_(target_nll(head.logits(part(hidden), begin), part(targets)));
       continue;
     }
-    part(result.nll).copy_(target_nll_and_gradient_(logits, part(targets), part(weights)));
-    const at::Tensor& gradient = logits;
-    if (wanted.hidden) part(result.hidden).copy_(product(gradient, lm_head));
-    if (wanted.lm_head) result.lm_head.add_(product(gradient.t(), hidden_part));
+    const at::AutoGradMode with_graph(true);
+    const at::Tensor input = part(hidden).detach().requires_grad_(of_hidden);
+    const at::Tensor logits = head.logits(input, begin);
+    variable_list inputs = trained;
+    if (of_hidden) inputs.insert(inputs.begin(), input);
+    at::Tensor gradient = logits.detach();  // of the same memory
+    part(result.nll).copy_(target_nll_and_gradient_(gradient, part(targets), part(weights)));
+    const variable_list found = torch::autograd::grad({logits}, inputs, {gradient});
+    if (of_hidden) part(result.gradients[0]).copy_(found[0]);
+    for (std::size_t i = of_hidden; i < found.size(); ++i) result.gradients[i].add_(found[i]);
   }
-  result.sum = result.nll.dot(weights);
-  if (wanted.lm_head) result.lm_head = result.lm_head.to(lm_head.scalar_type());
+  for (std::size_t i = 0; i < trained.size(); ++i) {
+    at::Tensor& gradient = result.gradients[of_hidden + i];
+    gradient = gradient.to(trained[i].scalar_type());
+  }
   return result;
 }
 
+// The output matrix, carried from the forward to the backward pass.
+struct HeadOfPass : torch::CustomClassHolder {
+  explicit HeadOfPass(OutputHead of_pass) : head(std::move(of_pass)) {}
+  OutputHead head;
+};
+
+// OutputHead::trained() are inputs so that the graph knows of them.
 struct WeightedCrossEntropy : torch::autograd::Function<WeightedCrossEntropy> {
   static variable_list forward(AutogradContext* context, const at::Tensor& hidden,
-                               const at::Tensor& lm_head, const at::Tensor& targets,
-                               const at::Tensor& weights) {
+                               const at::TensorList& /*trained*/, const OutputHead& head,
+                               const at::Tensor& targets, const at::Tensor& weights) {
     const LossAndGradients result =
-        loss_and_gradients(hidden, lm_head, targets, weights,
-                           {.hidden = hidden.requires_grad(), .lm_head = lm_head.requires_grad()});
-    context->saved_data["hidden"] = result.hidden;
-    context->saved_data["lm_head"] = result.lm_head;
+        loss_and_gradients(hidden, head, targets, weights, /*with_gradients=*/true);
+    context->saved_data["gradients"] = result.gradients;
+    context->saved_data["of_hidden"] = hidden.requires_grad();
     context->mark_non_differentiable({result.nll});
-    return {result.sum, result.nll};
+    return {result.nll.dot(weights), result.nll};
   }
 
   static variable_list backward(AutogradContext* context, variable_list gradients) {
-    const auto scaled = [&](const char* name) -> at::Tensor {
-      const at::Tensor saved = context->saved_data[name].toTensor();
-      return saved.defined() ? saved * gradients[0].to(saved.scalar_type()) : at::Tensor();
-    };
-    return {scaled("hidden"), scaled("lm_head"), at::Tensor(), at::Tensor()};
+    variable_list scaled;
+    if (!context->saved_data["of_hidden"].toBool()) scaled.emplace_back();
+    for (const at::Tensor& saved : context->saved_data["gradients"].toTensorVector())
+      scaled.push_back(saved * gradients[0].to(saved.scalar_type()));
+    scaled.resize(scaled.size() + 3);  // of head, targets and weights
+    return scaled;
   }
 };
 
 struct TokenNll : torch::autograd::Function<TokenNll> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& hidden,
-                            const at::Tensor& lm_head, const at::Tensor& targets) {
-    context->save_for_backward({hidden, lm_head, targets});
-    return nll_of(hidden, lm_head, targets);
+                            const at::TensorList& /*trained*/,
+                            const c10::intrusive_ptr<HeadOfPass>& pass, const at::Tensor& targets) {
+    context->save_for_backward({hidden, targets});
+    context->saved_data["pass"] = c10::IValue::make_capsule(pass);
+    return nll_of(hidden, pass->head, targets);
   }
 
   // The weights of the sum that is differentiated are known now.
   static variable_list backward(AutogradContext* context, variable_list gradients) {
     const variable_list saved = context->get_saved_variables();
-    const LossAndGradients result = loss_and_gradients(
-        saved[0], saved[1], saved[2], gradients[0].contiguous(),
-        {.hidden = context->needs_input_grad(0), .lm_head = context->needs_input_grad(1)});
-    return {result.hidden, result.lm_head, at::Tensor()};
+    const auto pass =
+        c10::static_intrusive_pointer_cast<HeadOfPass>(context->saved_data["pass"].toCapsule());
+    variable_list result = loss_and_gradients(saved[0], pass->head, saved[1],
+                                              gradients[0].contiguous(), /*with_gradients=*/true)
+                               .gradients;
+    if (!saved[0].requires_grad()) result.insert(result.begin(), at::Tensor());
+    result.resize(result.size() + 2);  // of pass and targets
+    return result;
   }
 
-  static at::Tensor nll_of(const at::Tensor& hidden, const at::Tensor& lm_head,
+  static at::Tensor nll_of(const at::Tensor& hidden, const OutputHead& head,
                            const at::Tensor& targets) {
     const at::Tensor ones = at::ones({targets.size(0)}, hidden.options().dtype(at::kFloat));
-    return loss_and_gradients(hidden, lm_head, targets, ones, {.hidden = false, .lm_head = false})
-        .nll;
+    return loss_and_gradients(hidden, head, targets, ones, /*with_gradients=*/false).nll;
   }
 };
 
@@ -111,20 +129,23 @@ std::int64_t rows_of_logits(std::int64_t vocab_size) {
   return std::max<std::int64_t>(64, kLogitsAtATime / vocab_size);
 }
 
-at::Tensor token_nll(const at::Tensor& hidden, const at::Tensor& lm_head,
-                     const at::Tensor& targets) {
-  if (!at::GradMode::is_enabled()) return TokenNll::nll_of(hidden, lm_head, targets);
-  return TokenNll::apply(hidden, lm_head, targets);
+at::Tensor token_nll(const at::Tensor& hidden, const OutputHead& head, const at::Tensor& targets) {
+  if (!at::GradMode::is_enabled()) return TokenNll::nll_of(hidden, head, targets);
+  const variable_list trained = head.trained();
+  return TokenNll::apply(hidden, at::TensorList(trained), c10::make_intrusive<HeadOfPass>(head),
+                         targets);
 }
 
-TokenLoss weighted_cross_entropy(const at::Tensor& hidden, const at::Tensor& lm_head,
+TokenLoss weighted_cross_entropy(const at::Tensor& hidden, const OutputHead& head,
                                  const at::Tensor& targets, const at::Tensor& weights) {
   if (!at::GradMode::is_enabled()) {
-    const LossAndGradients result =
-        loss_and_gradients(hidden, lm_head, targets, weights, {.hidden = false, .lm_head = false});
-    return {result.sum, result.nll};
+    const at::Tensor nll =
+        loss_and_gradients(hidden, head, targets, weights, /*with_gradients=*/false).nll;
+    return {nll.dot(weights), nll};
   }
-  const variable_list outputs = WeightedCrossEntropy::apply(hidden, lm_head, targets, weights);
+  const variable_list trained = head.trained();
+  const variable_list outputs =
+      WeightedCrossEntropy::apply(hidden, at::TensorList(trained), head, targets, weights);
   return {outputs[0], outputs[1]};
 }
 

@@ -56,13 +56,14 @@ PackInputs idle_inputs(const at::Device& device) {
 TokenLoss pack_loss(const Llama& model, const PackInputs& inputs, const ForwardOptions& options,
                     double total_weight) {
   const at::Tensor hidden = model.hidden(inputs.ids, inputs.rows, options);
-  return weighted_cross_entropy(hidden.index_select(0, inputs.positions), model.weights().lm_head(),
-                                inputs.targets, inputs.weights / total_weight);
+  return weighted_cross_entropy(hidden.index_select(0, inputs.positions),
+                                model.head(options.adapter), inputs.targets,
+                                inputs.weights / total_weight);
 }
 
 at::Tensor pack_nll(const Llama& model, const PackInputs& inputs, const ForwardOptions& options) {
   const at::Tensor hidden = model.hidden(inputs.ids, inputs.rows, options);
-  return token_nll(hidden.index_select(0, inputs.positions), model.weights().lm_head(),
+  return token_nll(hidden.index_select(0, inputs.positions), model.head(options.adapter),
                    inputs.targets);
 }
 

@@ -100,7 +100,9 @@ class MemoryPlan {
     // The loss leaves the gradient of the hidden states (and of a trained output matrix) behind.
     const std::int64_t table = run_.model.vocab_size * run_.model.hidden_size;
     const std::int64_t hidden = run_.trained_tokens * run_.model.hidden_size * width_of(run_);
-    const std::int64_t left = hidden + (run_.lora ? 0 : table * width_of(run_));
+    const std::int64_t head =
+        run_.lora ? head_adapter_size(run_.model, *run_.lora) * kFp32Bytes : table * width_of(run_);
+    const std::int64_t left = hidden + head;
     const std::int64_t backward = activations.backward + left, loss = loss_bytes() + left;
     const bool backward_is_peak = backward >= loss;
     add("activations", activations.kept,
@@ -123,7 +125,19 @@ class MemoryPlan {
     const std::int64_t slice = logits_at_a_time();
     const std::int64_t table = model.vocab_size * model.hidden_size;
     return hidden * width + slice * model.vocab_size * width + slice * model.hidden_size * width +
-           2 * run_.trained_tokens * kFp32Bytes + (run_.lora ? 0 : table * (kFp32Bytes + width));
+           2 * run_.trained_tokens * kFp32Bytes +
+           (run_.lora ? head_adapter_bytes() : table * (kFp32Bytes + width));
+  }
+
+  // Of an adapter on the output matrix: its factors in the type of the states, a chunk's gradients.
+  std::int64_t head_adapter_bytes() const {
+    const std::int64_t size = head_adapter_size(run_.model, *run_.lora);
+    const std::int64_t copy = computes_in_float() ? 0 : size * width_of(run_);
+    // Trained rows are set into the logits, whose gradient is then a copy of the slice.
+    const bool rows = run_.lora->token_count() > 0 && !run_.lora->has_target(kHeadTarget);
+    const bool scaled = run_.lora->dora && run_.lora->has_target(kHeadTarget);
+    const std::int64_t slice = logits_at_a_time() * run_.model.vocab_size * width_of(run_);
+    return size * kFp32Bytes + copy + (rows ? slice : 0) + (scaled ? 2 * slice : 0);
   }
 
   // Not tensors: estimates.

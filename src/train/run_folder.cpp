@@ -123,10 +123,14 @@ void RunFolder::begin(TunedModel& model) {
   write_record();
 }
 
-void RunFolder::finish(const TunedModel& model, const TrainState& state, at::ScalarType dtype) {
+void RunFolder::finish(const TunedModel& model, std::span<const TagToken> tags,
+                       const TrainState& state, at::ScalarType dtype) {
   if (group_.rank() != 0) return;
   const std::string folder = product_folder();
-  write_folder_atomic(folder, [&](const std::string& path) { model.write(path, dtype); });
+  write_folder_atomic(folder, [&](const std::string& path) {
+    model.write(path, dtype);
+    if (!tags.empty()) write_tag_tokens(path, {tags.begin(), tags.end()});
+  });
   record_["finished"] = true;
   record_["state"] = json_of(state);
   write_record();

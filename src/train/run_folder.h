@@ -1,8 +1,10 @@
 // The files of a run besides checkpoints and metrics: config.yaml, run.json and the result.
 #pragma once
 
+#include <span>
 #include <string>
 
+#include "reflect/data/tag_tokens.h"
 #include "reflect/dist/process_group.h"
 #include "reflect/train/checkpoint.h"
 #include "reflect/train/train.h"
@@ -34,8 +36,10 @@ class RunFolder {
   bool finished();
   // Writes config.yaml and run.json.
   void begin(TunedModel& model);
-  // Writes adapter/ or model/, then marks run.json as finished.
-  void finish(const TunedModel& model, const TrainState& state, at::ScalarType dtype);
+  // Writes adapter/ or model/, with the tag tokens that it was trained with, then marks run.json as
+  // finished.
+  void finish(const TunedModel& model, std::span<const TagToken> tags, const TrainState& state,
+              at::ScalarType dtype);
 
  private:
   bool holds_finished_run() const;

@@ -12,6 +12,7 @@
 
 #include "limits.h"
 #include "reflect/model/product.h"
+#include "trained_tokens.h"
 
 namespace reflect {
 namespace {
@@ -104,8 +105,10 @@ RunShape run_shape_of(const TrainConfig& config, at::ScalarType dtype) {
   if (config.method == "lora")
     run.lora =
         config.adapter.empty() ? config.lora : read_adapter(config.adapter, run.model).config;
+  if (run.lora && config.adapter.empty()) count_tag_rows(config, *run.lora);
   if (run.lora)
-    for (const std::string& target : run.lora->targets) projection_named(target);  // known?
+    for (const std::string& target : run.lora->targets)
+      if (target != kHeadTarget) projection_named(target);  // known?
   run.recompute = recompute_named(config.recompute);
   run.row_tokens = max_seq_length_of(config);
   run.pack_tokens = run.trained_tokens = pack_capacity_of(config);

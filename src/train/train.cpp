@@ -16,6 +16,7 @@
 #include "reflect/train/trainer.h"
 #include "run_folder.h"
 #include "show_plan.h"
+#include "trained_tokens.h"
 
 namespace reflect {
 namespace {
@@ -300,11 +301,11 @@ void report_expected_memory(const TrainConfig& config, const Runtime& runtime,
   log_info("{}", memory_summary(plan_run(run, machine)));
 }
 
-ExitCode train_as(const LaunchEnvironment& place, const TrainConfig& config) {
+ExitCode train_as(const LaunchEnvironment& place, TrainConfig config) {
   if (config.plan.show) return show_plan(config, place);
   Runtime runtime = start_runtime(config.runtime);
   if (runtime.device.is_cuda()) runtime.device = use_gpu(place.local_rank);
-  const auto tokenizer = load_tokenizer(config.model);
+  const auto tokenizer = tokenizer_of(config);
   const ChatTemplate chat = ChatTemplate::choose(config.chat_template, config.model);
   const TrainingDataOptions options = data_options(config);
   const TrainingData data = load_training_data(options, chat, *tokenizer);
@@ -346,7 +347,7 @@ ExitCode train_as(const LaunchEnvironment& place, const TrainConfig& config) {
              trainer.state().step);
     return ExitCode::kIncomplete;
   }
-  folder.finish(model, trainer.state(), saved_dtype(config, runtime));
+  folder.finish(model, tokenizer->tag_tokens(), trainer.state(), saved_dtype(config, runtime));
   return ExitCode::kDone;
 }
 

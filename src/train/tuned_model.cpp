@@ -46,7 +46,7 @@ TunedModel::TunedModel(const TunedModelOptions& options, const Runtime& runtime)
     if (options.initial_adapter.empty()) {
       adapter_ = Adapter::fresh(config, options.lora_config, seed);
       adapter_->move_to(runtime.device);
-      adapter_->take_magnitudes(*weights);
+      adapter_->take_base(*weights);
     } else {
       adapter_ = read_adapter(options.initial_adapter, config, runtime.device);
       initial_adapter_ = read_adapter(options.initial_adapter, config, runtime.device);
@@ -101,11 +101,8 @@ Adapter TunedModel::adapter_of(const at::Tensor& flat) const {
   for (const Parameter& parameter : parameters_->parameters())
     values[parameter.tensor.unsafeGetTensorImpl()] = parameters_->view(flat, parameter);
   Adapter adapter = *adapter_;
-  for (BlockAdapter& block : adapter.blocks)
-    for (std::optional<LoraPair>& pair : block.pairs)
-      if (pair)
-        for (at::Tensor* tensor : {&pair->a, &pair->b, &pair->magnitude})
-          if (tensor->defined()) *tensor = values.at(tensor->unsafeGetTensorImpl());
+  adapter.for_each_tensor(
+      [&](at::Tensor& tensor) { tensor = values.at(tensor.unsafeGetTensorImpl()); });
   return adapter;
 }
 

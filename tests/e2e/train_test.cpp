@@ -34,10 +34,13 @@ TEST_CASE("reflect-train writes an adapter and an account of the run") {
 TEST_CASE("a run that was killed or asked to stop ends with the bytes of an undisturbed one") {
   const Workplace place;
   const std::string undisturbed = place.folder / "undisturbed";
-  REQUIRE(run_tool("reflect-train", place.arguments({}, undisturbed)).exit_code == 0);
+  const Arguments tables = {"--lora.targets", "q_proj,down_proj,lm_head", "--lora.trainable_tokens",
+                            "<|eot_id|>,17"};
+  REQUIRE(run_tool("reflect-train", place.arguments(tables, undisturbed)).exit_code == 0);
   const int signal = GENERATE(SIGKILL, SIGTERM, SIGUSR1);
   CAPTURE(signal);
-  const Arguments arguments = place.arguments({"--save_every", "3"});
+  Arguments arguments = place.arguments({"--save_every", "3"});
+  arguments.insert(arguments.end(), tables.begin(), tables.end());
   Tool tool("reflect-train", arguments);
   wait_for_steps(place.run, 5);
   tool.send(signal);

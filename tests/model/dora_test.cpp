@@ -86,7 +86,7 @@ TEST_CASE("a fresh adapter with DoRA starts as the identity") {
   config.dora = true;
   config.targets = {"k_proj", "down_proj"};
   Adapter adapter = Adapter::fresh(model->config(), config, 1);
-  adapter.take_magnitudes(model->weights());
+  adapter.take_base(model->weights());
   CHECK(adapter.named().size() == 2 * 3 * static_cast<std::size_t>(3));
   const at::Tensor ids = golden_ids();
   const PackedRows rows{{0, ids.size(0)}, {}, {}};

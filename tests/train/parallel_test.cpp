@@ -55,6 +55,8 @@ struct Run {
     TunedModelOptions options{.folder = kGoldenModel};
     options.lora_config.rank = 4;
     options.lora_config.dropout = 0.1;
+    options.lora_config.targets.emplace_back("lm_head");
+    options.lora_config.token_ids = {5, 17, 300};
     options.base.storage = base.storage;
     options.placement = {{.placement = base.placement, .hybrid = {group.size() > 2 ? 2 : 0}},
                          group};

@@ -152,6 +152,13 @@ TEST_CASE("the plan's peak is within 5 % of the measured one: without recomputat
   SECTION("DoRA") {
     options.lora_config.dora = true;
   }
+  SECTION("the output matrix and rows of the embedding") {
+    options.lora_config.targets.emplace_back("lm_head");
+    options.lora_config.token_ids = {1, 2, 3};
+  }
+  SECTION("rows of both tables") {
+    options.lora_config.token_ids = {1, 2, 3};
+  }
   SECTION("every weight") {
     options.lora = false;
   }

@@ -13,6 +13,7 @@
 #include "reflect/model/llama_config.h"
 #include "reflect/model/lora.h"
 #include "reflect/model/runtime.h"
+#include "reflect/model/token_tables.h"
 #include "reflect/model/weights.h"
 
 namespace reflect {
@@ -59,8 +60,11 @@ class Llama {
   // Error when a row is longer than max_position_embeddings.
   at::Tensor hidden(const at::Tensor& ids, const PackedRows& rows,
                     const ForwardOptions& options = {}) const;
-  // Logits [N, vocab] of hidden states [N, hidden], in the model's dtype.
-  at::Tensor logits(const at::Tensor& hidden) const;
+  // Logits [N, vocab] of hidden states [N, hidden], in the model's dtype. `adapter` is the one that
+  // they were made with.
+  at::Tensor logits(const at::Tensor& hidden, const Adapter* adapter = nullptr) const;
+  // The output matrix with the adapter's part: what makes logits, and what a loss is computed from.
+  OutputHead head(const Adapter* adapter) const;
 
   const LlamaConfig& config() const { return config_; }
   WeightSource& weights() const { return *weights_; }

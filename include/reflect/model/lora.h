@@ -1,12 +1,15 @@
 // LoRA adapters (Hu et al. 2021, arXiv 2106.09685): y = x W^T + s (x A^T) B^T, s = alpha / rank, or
 // alpha / sqrt(rank) with rsLoRA (arXiv 2312.03732), and each output scaled with DoRA (Liu et al.
-// 2024, arXiv 2402.09353); read and written in PEFT's folder format.
+// 2024, arXiv 2402.09353); rows of the token tables that are trained beside them; read and written
+// in PEFT's folder format.
 #pragma once
 
 #include <ATen/core/Tensor.h>
 
+#include <functional>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "reflect/model/weights.h"
@@ -22,7 +25,11 @@ struct LoraConfig {
   double plus_ratio = 1;
   std::vector<std::string> targets = {"q_proj",    "k_proj",  "v_proj",   "o_proj",
                                       "gate_proj", "up_proj", "down_proj"};
+  std::vector<std::string> trainable_tokens = {};
+  std::vector<std::int64_t> token_ids = {};  // what trainable_tokens are, distinct; not a setting
   double scale() const;
+  bool has_target(std::string_view name) const;
+  std::int64_t token_count() const;  // of token_ids, or of trainable_tokens where these are not set
   void visit(auto& v) {
     v("rank", rank, "Rank r of the two factors.");
     v("alpha", alpha, "Scale numerator: the branch is multiplied by alpha / r.");
@@ -30,7 +37,10 @@ struct LoraConfig {
     v("rslora", rslora, "Scale by alpha / sqrt(r) instead.");
     v("dora", dora, "DoRA: train the norm of each row of the adapted weights, too.");
     v("plus_ratio", plus_ratio, "LoRA+: learning rate of B (and of DoRA's norms) over that of A.");
-    v("targets", targets, "Projections that get an adapter.");
+    v("targets", targets, "Projections that get an adapter; lm_head is one, too.");
+    v("trainable_tokens", trainable_tokens,
+      "Tokens (by text or id) whose rows of the embedding and, unless it is a target, of lm_head "
+      "are trained themselves.");
   }
 };
 
@@ -44,6 +54,16 @@ struct LoraPair {
 // Norm of each row of W + s B A: [out] fp32, without a gradient (section 4.3 of DoRA). `weight`
 // [out, in].
 at::Tensor row_norms(const at::Tensor& weight, const LoraPair& pair, double scale);
+
+// Trained rows of the token tables, in place of the base's (peft: trainable_token_indices).
+struct TokenRows {
+  at::Tensor ids;           // [n] int64, distinct, in the order of the rows
+  at::Tensor embedding;     // [n, hidden] fp32
+  at::Tensor lm_head = {};  // the same of the output matrix, where it has rows of its own
+  bool tied = false;        // the embedding's rows are the output matrix's, too
+  // [n, hidden] of the output matrix; undefined where its rows are the base's.
+  const at::Tensor& output() const { return tied ? embedding : lm_head; }
+};
 
 struct BlockAdapter {
   std::array<std::optional<LoraPair>, 7> pairs;  // indexed by Projection
@@ -63,17 +83,38 @@ struct LoraDropout {
   std::uint64_t key = 0;
 };
 
+// Rows of zeros for config.token_ids of this model. Throws Error (usage) for an id that it does not
+// have or that comes twice, and where tied rows meet an adapter on lm_head.
+TokenRows token_rows_of(const LlamaConfig& model, const LoraConfig& config);
+
+// One matrix [out, in] that a target names, and the place of its pair in an adapter.
+struct AdaptedMatrix {
+  std::string module;  // "model.layers.0.self_attn.q_proj", "lm_head"
+  std::int64_t out = 0, in = 0;
+  std::uint64_t layer = 0, projection = 0;  // what randomness is keyed by
+  std::optional<LoraPair>* pair = nullptr;
+};
+inline constexpr const char* kHeadTarget = "lm_head";
+
 struct Adapter {
   LoraConfig config;
   std::vector<BlockAdapter> blocks;
   std::optional<LoraDropout> dropout;
+  std::optional<LoraPair> head = {};  // of lm_head
+  std::optional<TokenRows> rows = {};
 
-  // A ~ kaiming uniform (a = sqrt 5) as PEFT does it, B = 0; a pure function of the seed. DoRA's
-  // magnitudes are left out: see take_magnitudes.
+  // A ~ kaiming uniform (a = sqrt 5) as PEFT does it, B = 0; a pure function of the seed. What
+  // starts at the base's values is left out: see take_base.
   static Adapter fresh(const LlamaConfig& model, const LoraConfig& config, std::uint64_t seed);
-  // With DoRA, starts every magnitude at the norms of the base's rows. Asks for each block once.
-  void take_magnitudes(WeightSource& base);
+  // Starts token rows at the base's rows and DoRA's magnitudes at the norms of the base's rows.
+  // Asks for the embedding, each block and the output matrix once, as far as they are needed.
+  void take_base(WeightSource& base);
   void move_to(const at::Device& device);
+  // The matrices that `target` (of LoraConfig::targets) names in this adapter's model: a place for
+  // the pair of each. Throws Error (usage) for an unknown name.
+  std::vector<AdaptedMatrix> matrices(const LlamaConfig& model, const std::string& target);
+  // Calls use(at::Tensor&) for every trained tensor that is there.
+  void for_each_tensor(const std::function<void(at::Tensor&)>& use);
   // All tensors under their checkpoint names (PEFT's:
   // "base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight").
   std::vector<NamedTensor> named() const;

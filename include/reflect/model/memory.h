@@ -51,7 +51,9 @@ struct ActivationMemory {
 
 ActivationMemory activation_memory(const LlamaConfig& model, const PassLayout& pass);
 
-// Numbers that an adapter of this configuration trains.
+// Numbers that an adapter of this configuration trains, those of the output matrix among them: of
+// the factors on it, or of rows that are its own.
+std::int64_t head_adapter_size(const LlamaConfig& model, const LoraConfig& lora);
 std::int64_t adapter_size(const LlamaConfig& model, const LoraConfig& lora);
 
 }  // namespace reflect

@@ -3,6 +3,8 @@
 
 #include <ATen/core/Tensor.h>
 
+#include "reflect/model/token_tables.h"
+
 namespace reflect {
 
 struct TokenLoss {
@@ -13,16 +15,15 @@ struct TokenLoss {
 // Positions whose logits exist at a time.
 std::int64_t rows_of_logits(std::int64_t vocab_size);
 
-// Of hidden states [N, H], the output matrix `lm_head` [V, H], `targets` [N] (int64) and `weights`
-// [N] (fp32). Logits exist for a few rows at a time, as a product in the dtype of `hidden` and from
-// there in fp32. The gradient is computed on the way, chunk by chunk, so the backward pass only
-// scales it; that of `lm_head` exists only where it requires grad.
-TokenLoss weighted_cross_entropy(const at::Tensor& hidden, const at::Tensor& lm_head,
+// Of hidden states [N, H], the output matrix, `targets` [N] (int64) and `weights` [N] (fp32).
+// Logits exist for a few rows at a time, as a product in the dtype of `hidden` and from there in
+// fp32. The gradients of `hidden` and of what head.trained() names are computed on the way, chunk
+// by chunk, so the backward pass only scales them.
+TokenLoss weighted_cross_entropy(const at::Tensor& hidden, const OutputHead& head,
                                  const at::Tensor& targets, const at::Tensor& weights);
 
 // -log p [N] (fp32) of each target, differentiable, for losses that are not a sum known beforehand.
 // The logits are computed again in the backward pass.
-at::Tensor token_nll(const at::Tensor& hidden, const at::Tensor& lm_head,
-                     const at::Tensor& targets);
+at::Tensor token_nll(const at::Tensor& hidden, const OutputHead& head, const at::Tensor& targets);
 
 }  // namespace reflect

@@ -44,6 +44,7 @@ struct TrainConfig {
   PlacementConfig placement;
   std::string adapter;
   std::string chat_template = "auto";
+  std::vector<std::string> tag_tokens;
   std::int64_t max_seq_length = 0;
   DataConfig data;
   std::string order = "shuffle";
@@ -93,6 +94,10 @@ struct TrainConfig {
     placement.visit(v);
     v("adapter", adapter, "Folder of an adapter to go on training; it brings its own lora.*.");
     v("template", chat_template, "Chat template; auto: told by the model's folder.");
+    v("tag_tokens", tag_tokens,
+      "Tags of the assistant's text as single tokens: reserved (the first "
+      "<|reserved_special_token_N|>) "
+      "or six tokens of the tokenizer, whose rows are then trained; empty: tags are text.");
     v("max_seq_length", max_seq_length,
       "Longer rows are left out; 0: the model's window, at most 4096.");
     v("data", data, "");
