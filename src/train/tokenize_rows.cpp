@@ -8,6 +8,7 @@
 #include "reflect/base/error.h"
 #include "reflect/base/hash.h"
 #include "reflect/data/bad_rows.h"
+#include "reflect/data/tag_tokens.h"
 #include "row_fields.h"
 
 namespace reflect {
@@ -158,6 +159,12 @@ Json digests_of_tokenizer(const std::string& folder_or_file) {
   return digests;
 }
 
+Json ids_of_tags(const Tokenizer& tokenizer) {
+  Json ids = Json::object();
+  for (const TagToken& tag : tokenizer.tag_tokens()) ids[tag.tag] = tag.id;
+  return ids;
+}
+
 }  // namespace
 
 RowAccount tokenize_rows(const std::string& file, const RowTokenizer& rows,
@@ -194,6 +201,7 @@ Json settings_of(const RowTokenizer& rows) {
           {"tokenizer", digests_of_tokenizer(rows.options.tokenizer)},
           {"bos", rows.tokenizer.bos_id().value_or(-1)},
           {"eos", rows.tokenizer.eos_id().value_or(-1)},
+          {"tag tokens", ids_of_tags(rows.tokenizer)},
           {"template", rows.chat.name()},
           {"ends of turn", rows.chat.end_ids(rows.tokenizer)},
           {"weights of spans", weights.of_type},
