@@ -3,6 +3,7 @@
 
 #include "gathered_units.h"
 #include "reflect/model/memory.h"
+#include "reflect/model/tensor_parallel.h"
 #include "weight_codec.h"
 
 namespace reflect {
@@ -57,10 +58,11 @@ BaseMemory whole_base(const LlamaConfig& model, const BaseLayout& layout) {
   const auto width = static_cast<std::int64_t>(c10::elementSize(layout.dtype));
   const std::int64_t layers = model.num_hidden_layers;
   const std::int64_t tables = model.tie_word_embeddings ? 1 : 2;
+  const LlamaConfig own = sliced(model, layout.tensor_parallel);
   BaseMemory memory;
   memory.weights = (tables * model.vocab_size + 2 * layers + 1) * model.hidden_size * width +
-                   layers * projection_bytes(model, layout, 1);
-  if (codec_of(layout.storage)) memory.buffers = 2 * projection_weights(model) * width;
+                   layers * projection_bytes(own, layout, 1);
+  if (codec_of(layout.storage)) memory.buffers = 2 * projection_weights(own) * width;
   return memory;
 }
 

@@ -8,6 +8,7 @@
 #include "reflect/base/error.h"
 #include "reflect/base/log.h"
 #include "reflect/dist/gpu.h"
+#include "reflect/model/tensor_parallel.h"
 #include "sharded_weights.h"
 
 namespace reflect {
@@ -16,6 +17,14 @@ namespace {
 
 double mib(std::int64_t bytes) {
   return static_cast<double>(bytes) / (1 << 20);
+}
+
+using Clock = std::chrono::steady_clock;
+
+// Seconds of the slowest rank. A collective.
+double longest_since(Clock::time_point start, ProcessGroup group) {
+  const auto taken = std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - start);
+  return 1e-3 * static_cast<double>(group.max(std::max<std::int64_t>(1, taken.count())));
 }
 
 // The ranks that hold a copy of the base together.
@@ -32,15 +41,47 @@ ProcessGroup sharers(const Placement& placement) {
   return placement.group.split(static_cast<int>(size));
 }
 
+std::shared_ptr<WeightSource> load_slices(const std::string& folder, const LlamaConfig& config,
+                                          const Runtime& runtime, const BaseConfig& base,
+                                          const Placement& placement) {
+  const std::int64_t ranks = placement.tensor_parallel;
+  if (placement.config.placement != "replicate")
+    fail_usage("model", "--tensor_parallel {} needs --placement replicate; drop it to use {}",
+               ranks, placement.config.placement);
+  sliced(config, ranks);  // can it be cut?
+  const std::int64_t of_machine = placement.group.ranks_of_machine();
+  if (of_machine == 0 || of_machine % ranks != 0)
+    fail_usage("model",
+               "--tensor_parallel {} must divide the processes of each machine ({}): slices are "
+               "exchanged inside a machine",
+               ranks, of_machine == 0 ? "they differ in number" : std::to_string(of_machine));
+  const ProcessGroup group = placement.group.split(static_cast<int>(ranks));
+  const auto start = Clock::now();
+  std::shared_ptr<WeightSource> weights;
+  std::int64_t held = 0;
+  if (const auto codec = codec_of(base.storage)) {
+    auto coded =
+        std::make_shared<QuantizedWeights>(folder, config, runtime, *codec, base.cache, group);
+    held = coded->bytes();
+    weights = coded;
+  } else {
+    auto plain = std::make_shared<ResidentWeights>(folder, config, runtime, group);
+    for (const NamedTensor& named : plain->named())
+      held += static_cast<std::int64_t>(named.tensor.nbytes());
+    weights = plain;
+  }
+  const double seconds = longest_since(start, placement.group);
+  if (placement.group.rank() == 0)
+    log_info("each projection is cut over {} processes: {:.1f} MiB each, loaded at {:.2f} GB/s",
+             ranks, mib(held), 1e-9 * static_cast<double>(held) / seconds);
+  return weights;
+}
+
 std::shared_ptr<ShardedWeights> load_in_units(const ShardedBase& base, const LlamaConfig& config,
                                               const Runtime& runtime, ProcessGroup all) {
-  using std::chrono::milliseconds;
-  const auto start = std::chrono::steady_clock::now();
+  const auto start = Clock::now();
   auto weights = std::make_shared<ShardedWeights>(base, config, runtime);
-  const auto taken =
-      std::chrono::duration_cast<milliseconds>(std::chrono::steady_clock::now() - start);
-  const double seconds =
-      1e-3 * static_cast<double>(all.max(std::max<std::int64_t>(1, taken.count())));
+  const double seconds = longest_since(start, all);
   if (all.rank() != 0) return weights;
   const double share = mib(weights->share_bytes()), buffers = mib(weights->buffer_bytes());
   if (base.offload && share == 0) {
@@ -85,6 +126,7 @@ std::shared_ptr<WeightSource> load_weights(const std::string& folder, const Llam
                                            const Placement& placement) {
   if (!base.cache.empty() && !codec_of(base.storage))
     fail_usage("model", "--base.cache {} keeps codes; add --base.storage fp8 or nf4", base.cache);
+  if (placement.tensor_parallel != 1) return load_slices(folder, config, runtime, base, placement);
   if (placement.config.placement != "replicate") {
     const bool offload = placement.config.placement == "offload";
     return load_in_units({folder, base, sharers(placement), offload, placement.own_passes}, config,

@@ -10,6 +10,7 @@
 #include "dense.h"
 #include "dropout.h"
 #include "reflect/base/random.h"
+#include "reflect/model/tensor_parallel.h"
 
 namespace reflect {
 
@@ -20,6 +21,11 @@ struct Block {
   const BlockWeights& weights;
   const DecoderPass& pass;
   std::int64_t layer;
+
+  // The ranks that hold some columns of a projection each.
+  ProcessGroup columns(Projection p) const {
+    return is_cut_by_input(p) ? pass.tensor_group : ProcessGroup();
+  }
 };
 
 // What projections are of.
@@ -45,7 +51,9 @@ Input normed(const at::Tensor& x, const at::Tensor& weight, const Block& block) 
   const auto norm = [eps](const at::Tensor& of, const at::Tensor& by) {
     return rms_norm(of, by, eps);
   };
-  return input_of(block, norm, x, weight);
+  Input input = input_of(block, norm, x, weight);
+  input.x = copied_to_ranks(input.x, block.pass.tensor_group);
+  return input;
 }
 
 std::uint64_t dropout_key(const LoraDropout& dropout, std::int64_t layer, Projection p) {
@@ -53,20 +61,29 @@ std::uint64_t dropout_key(const LoraDropout& dropout, std::int64_t layer, Projec
                     {static_cast<std::uint64_t>(layer), static_cast<std::uint64_t>(p)});
 }
 
-// One projection of the block, with its adapter where there is one.
-at::Tensor project(const Input& input, Projection p, const Block& block) {
+// This rank's slice of a projection, or its term of the sum over the ranks that hold its columns;
+// with its adapter where there is one.
+at::Tensor project_slice(const Input& input, Projection p, const Block& block) {
   const Adapter* adapter = block.pass.adapter;
   if (adapter == nullptr || !adapter->blocks[block.layer][p])
     return dense(input.x, block.weights[p], input.again);
-  LoraBranch branch{*adapter->blocks[block.layer][p], adapter->config.scale(), {}, input.again};
+  const LoraPair pair =
+      sliced(*adapter->blocks[block.layer][p], p, slice_of(block.pass.tensor_group));
+  LoraBranch branch{pair, adapter->config.scale(), {}, input.again, block.columns(p)};
   const auto& dropout = block.pass.dropout;
   if (dropout && dropout->probability > 0) {
-    const auto drop = [p = dropout->probability, key = dropout_key(*dropout, block.layer, p)](
-                          const at::Tensor& x) { return dropped_out(x, p, key); };
+    const auto drop = [p = dropout->probability, key = dropout_key(*dropout, block.layer, p),
+                       columns = slice_of(branch.columns)](const at::Tensor& x) {
+      return dropped_out(x, p, key, columns);
+    };
     branch.dropped = drop(input.x);
     if (input.again) branch.again = [again = input.again, drop] { return drop(again()); };
   }
   return dense_with_lora(input.x, block.weights[p], branch);
+}
+
+at::Tensor project(const Input& input, Projection p, const Block& block) {
+  return sum_of_ranks(project_slice(input, p, block), block.columns(p));
 }
 
 // Rows `wanted` of x; all where it is undefined.

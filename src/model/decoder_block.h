@@ -14,7 +14,7 @@ namespace reflect {
 // What all blocks of one pass share. Configuration, adapter and cache belong to the caller and
 // outlive the pass and its gradients; the dropout is a copy, since the next pass draws another.
 struct DecoderPass {
-  const LlamaConfig& config;
+  const LlamaConfig& config;  // of what this rank computes
   PackedRows rows;
   Rotation rotation;
   const Adapter* adapter = nullptr;
@@ -22,6 +22,7 @@ struct DecoderPass {
   KvCache* cache = nullptr;
   // For the gradient, the outputs of norms and of SwiGLU are not kept but made again.
   bool remakes_inputs = false;
+  ProcessGroup tensor_group = {};  // the ranks that compute the blocks together
 };
 
 // x [T, hidden] -> [T, hidden]: pre-norm attention and pre-norm SwiGLU, each added to its input; of

@@ -171,7 +171,7 @@ at::Tensor lora_sum(const at::Tensor& x, const at::Tensor& weight, const LoraBra
 at::Tensor dense_with_lora(const at::Tensor& x, const at::Tensor& weight,
                            const LoraBranch& branch) {
   if (!branch.pair.magnitude.defined()) return lora_sum(x, weight, branch);
-  const at::Tensor norm = row_norms(weight, branch.pair, branch.scale);
+  const at::Tensor norm = row_norms(weight, branch.pair, branch.scale, branch.columns);
   const at::Tensor g = (branch.pair.magnitude / norm).to(x.scalar_type());
   if (!branch.dropped) return lora_sum(x, weight, branch) * g;
   const at::Tensor& z = *branch.dropped;

@@ -23,12 +23,14 @@ at::Tensor packed_weight(const at::Tensor& weight);
 
 // The adapter's part of a projection: y = x W^T + scale * (z A^T) B^T, where z is x or, while
 // dropout is on, `dropped`. With DoRA and g = magnitude / |W + scale B A|, as PEFT has it:
-// y = x W^T + g * (z W^T + scale * (z A^T) B^T) - z W^T.
+// y = x W^T + g * (z W^T + scale * (z A^T) B^T) - z W^T. Where the ranks of `columns` hold some
+// columns of W and A each, y is this one's term of a sum.
 struct LoraBranch {
   const LoraPair& pair;
   double scale;
   std::optional<at::Tensor> dropped;
   InputAgain again = {};  // of z
+  ProcessGroup columns = {};
 };
 at::Tensor dense_with_lora(const at::Tensor& x, const at::Tensor& weight, const LoraBranch& branch);
 

@@ -3,14 +3,18 @@
 #include <ATen/CPUGeneratorImpl.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/bernoulli.h>
-#include <ATen/ops/empty_like.h>
+#include <ATen/ops/empty.h>
 
 namespace reflect {
 
-at::Tensor dropped_out(const at::Tensor& x, double p, std::uint64_t key) {
+at::Tensor dropped_out(const at::Tensor& x, double p, std::uint64_t key, const Slice& columns) {
   auto generator = at::make_generator<at::CPUGeneratorImpl>(key);
   const double keep = 1.0 - p;
-  const at::Tensor mask = at::bernoulli(at::empty_like(x, at::kCPU), keep, generator);
+  const std::int64_t own = x.size(1);
+  const at::Tensor whole =
+      at::empty({x.size(0), own * columns.count}, x.options().device(at::kCPU));
+  const at::Tensor mask =
+      at::bernoulli(whole, keep, generator).narrow(1, own * columns.index, own).contiguous();
   return x * mask.to(x.device()) / keep;
 }
 

@@ -5,9 +5,12 @@
 
 #include <cstdint>
 
+#include "reflect/model/weights.h"
+
 namespace reflect {
 
-// x with elements zeroed with probability p and the rest scaled by 1 / (1 - p).
-at::Tensor dropped_out(const at::Tensor& x, double p, std::uint64_t key);
+// x [T, n] with elements zeroed with probability p and the rest scaled by 1 / (1 - p). Where x is a
+// slice of the columns of a whole, so is its mask.
+at::Tensor dropped_out(const at::Tensor& x, double p, std::uint64_t key, const Slice& columns = {});
 
 }  // namespace reflect

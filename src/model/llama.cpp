@@ -9,6 +9,7 @@
 #include "packed_weights.h"
 #include "reflect/base/error.h"
 #include "reflect/model/forward.h"
+#include "reflect/model/tensor_parallel.h"
 #include "rope.h"
 
 namespace reflect {
@@ -85,6 +86,7 @@ std::vector<std::int64_t> PackedRows::first_positions() const {
 
 Llama::Llama(LlamaConfig config, std::shared_ptr<WeightSource> weights, Runtime runtime)
     : config_(std::move(config)),
+      own_(sliced(config_, weights->tensor_group().size())),
       weights_(std::move(weights)),
       runtime_(runtime),
       inverse_frequency_(inverse_frequency(config_, runtime.device)) {}
@@ -96,16 +98,17 @@ at::Tensor Llama::hidden(const at::Tensor& ids, const PackedRows& rows,
                          recomputes(options.recompute, weights_->lasting());
   const Adapter* adapter = options.adapter;
   const auto pass = std::make_shared<const DecoderPass>(
-      DecoderPass{config_, rows, rotation_of(rows, inverse_frequency_), adapter,
+      DecoderPass{own_, rows, rotation_of(rows, inverse_frequency_), adapter,
                   adapter ? adapter->dropout : std::nullopt, options.cache,
-                  options.recompute == Recompute::kSelective});
+                  options.recompute == Recompute::kSelective, weights_->tensor_group()});
   at::Tensor x = embedded(weights_->embedding(), ids.to(runtime_.device), rows_of(adapter));
   const std::int64_t last = config_.num_hidden_layers - 1;
   for (std::int64_t layer = 0; layer <= last; ++layer)
     x = recompute ? recomputed_block(x, *weights_, pass, layer)
                   : decoder_block(x, weights_->block(layer), *pass, layer,
                                   layer == last ? options.wanted : at::Tensor());
-  return rms_norm(x, weights_->final_norm(), config_.rms_norm_eps);
+  return copied_to_ranks(rms_norm(x, weights_->final_norm(), config_.rms_norm_eps),
+                         pass->tensor_group);
 }
 
 OutputHead Llama::head(const Adapter* adapter) const {

@@ -16,6 +16,7 @@
 #include "reflect/base/error.h"
 #include "reflect/base/random.h"
 #include "reflect/model/product.h"
+#include "reflect/model/tensor_parallel.h"
 
 namespace reflect {
 
@@ -109,22 +110,41 @@ Adapter Adapter::fresh(const LlamaConfig& model, const LoraConfig& config, std::
 }
 
 // |W + s B A|^2 = |W|^2 + 2 s B (W A^T) + s^2 B (A A^T) B^T by rows: no matrix as large as W.
-at::Tensor row_norms(const at::Tensor& maybe_packed, const LoraPair& pair, double scale) {
+at::Tensor row_norms(const at::Tensor& maybe_packed, const LoraPair& pair, double scale,
+                     ProcessGroup columns) {
   const at::NoGradGuard no_grad;
   const at::Tensor weight = maybe_packed.is_mkldnn() ? maybe_packed.to_dense() : maybe_packed;
   const at::Tensor norm = at::linalg_vector_norm(weight, 2, {1}, false, at::kFloat);
   const at::Tensor cross = product(weight, pair.a.to(weight.scalar_type()).t()).to(at::kFloat);
   const at::Tensor own = at::mm(pair.b, at::mm(pair.a, pair.a.t()));
   const at::Tensor added = (pair.b * (cross * (2 * scale) + own * (scale * scale))).sum(1);
-  return (norm * norm + added).clamp_min(0).sqrt();
+  const at::Tensor squares = norm * norm + added;
+  columns.all_reduce(squares);
+  return squares.clamp_min(0).sqrt();
 }
+
+namespace {
+
+at::Tensor norms_of_rows(const at::Tensor& weight) {
+  return at::linalg_vector_norm(weight, 2, {1}, false, at::kFloat);
+}
+
+// |W| of each row, of which the ranks of the group hold a slice each.
+at::Tensor norms_of_slices(const at::Tensor& slice, Projection p, ProcessGroup group) {
+  const at::Tensor norm = norms_of_rows(slice);
+  if (group.size() == 1) return norm;
+  const std::int64_t rows = norm.size(0) * (is_cut_by_input(p) ? 1 : group.size());
+  const at::Tensor squares = at::zeros({rows}, norm.options());
+  (is_cut_by_input(p) ? squares : sliced(squares, p, slice_of(group))).copy_(norm * norm);
+  group.all_reduce(squares);
+  return squares.sqrt();
+}
+
+}  // namespace
 
 // In the order of a pass, which is the cheapest where weights are gathered.
 void Adapter::take_base(WeightSource& base) {
   const at::NoGradGuard no_grad;
-  const auto norms = [](const at::Tensor& weight) {
-    return at::linalg_vector_norm(weight, 2, {1}, false, at::kFloat);
-  };
   const auto take_rows = [&](const at::Tensor& table, const at::Tensor& values) {
     values.copy_(table.index_select(0, rows->ids));
   };
@@ -132,13 +152,14 @@ void Adapter::take_base(WeightSource& base) {
   for (std::size_t layer = 0; layer < blocks.size() && config.dora; ++layer) {
     const BlockWeights weights = base.block(static_cast<std::int64_t>(layer));
     for (const Projection p : kProjections)
-      if (auto& pair = blocks[layer][p]) pair->magnitude = norms(weights[p]);
+      if (auto& pair = blocks[layer][p])
+        pair->magnitude = norms_of_slices(weights[p], p, base.tensor_group());
   }
   const bool own_rows = rows && rows->lm_head.defined();
   if (!own_rows && !(head && config.dora)) return;
   const at::Tensor output = base.lm_head();
   if (own_rows) take_rows(output, rows->lm_head);
-  if (head && config.dora) head->magnitude = norms(output);
+  if (head && config.dora) head->magnitude = norms_of_rows(output);
 }
 
 void Adapter::for_each_tensor(const std::function<void(at::Tensor&)>& use) {

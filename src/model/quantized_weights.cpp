@@ -2,6 +2,8 @@
 
 #include <tuple>
 
+#include "reflect/model/tensor_parallel.h"
+
 namespace reflect {
 
 namespace {
@@ -25,19 +27,24 @@ QuantizedMatrix on_device(const QuantizedMatrix& matrix, const Runtime& runtime)
 
 QuantizedWeights::QuantizedWeights(const std::string& folder, const LlamaConfig& config,
                                    const Runtime& runtime, WeightCodec codec,
-                                   const std::string& cache)
-    : files_(folder, config, runtime), codes_(folder, files_, config, codec, cache) {
+                                   const std::string& cache, ProcessGroup tensor_group)
+    : tensor_group_(std::move(tensor_group)),
+      files_(folder, config, runtime),
+      codes_(folder, files_, config, codec, cache) {
+  const Slice slice = slice_of(tensor_group_);
   embedding_ = files_.embedding();
   for (std::int64_t layer = 0; layer < config.num_hidden_layers; ++layer) {
     StoredBlock& block = blocks_.emplace_back();
     std::tie(block.input_norm, block.post_attention_norm) = files_.norms(layer);
     for (const Projection p : kProjections)
-      block.projections[static_cast<std::size_t>(p)] = on_device(codes_.matrix(layer, p), runtime);
-    if (!runtime.device.is_cpu()) codes_.release(layer);
+      block.projections[static_cast<std::size_t>(p)] =
+          on_device(sliced(codes_.matrix(layer, p), p, slice), runtime);
+    if (!runtime.device.is_cpu() || slice.count > 1) codes_.release(layer);
   }
   final_norm_ = files_.final_norm();
   lm_head_ = files_.tied() ? embedding_ : files_.lm_head();
-  for (BlockBuffer& buffer : buffers_) buffer = make_block_buffer(config, runtime);
+  for (BlockBuffer& buffer : buffers_)
+    buffer = make_block_buffer(sliced(config, slice.count), runtime);
 }
 
 BlockWeights QuantizedWeights::block(std::int64_t layer) {

@@ -15,9 +15,11 @@ class QuantizedWeights : public WeightSource {
  public:
   // Quantises the checkpoint in `folder` from the values as they are stored there, tensor by
   // tensor, or takes the codes from `cache` (BaseConfig::cache). On a CPU those stay in the mapped
-  // files: processes of one machine share their memory.
+  // files: processes of one machine share their memory. Where ranks compute together, keeps a copy
+  // of this one's slice of each projection's codes.
   QuantizedWeights(const std::string& folder, const LlamaConfig& config, const Runtime& runtime,
-                   WeightCodec codec, const std::string& cache = "");
+                   WeightCodec codec, const std::string& cache = "",
+                   ProcessGroup tensor_group = {});
 
   // Dequantises into one of two buffers, unless the block is in one of them already.
   BlockWeights block(std::int64_t layer) override;
@@ -25,6 +27,7 @@ class QuantizedWeights : public WeightSource {
   at::Tensor final_norm() override { return final_norm_; }
   at::Tensor lm_head() override { return lm_head_; }
   bool lasting() const override { return false; }
+  ProcessGroup tensor_group() const override { return tensor_group_; }
 
   std::int64_t bytes() const;  // of everything that is kept, the two buffers included
 
@@ -34,6 +37,7 @@ class QuantizedWeights : public WeightSource {
     std::array<QuantizedMatrix, 7> projections;  // indexed by Projection
   };
 
+  ProcessGroup tensor_group_;
   StreamedWeights files_;
   CodeSource codes_;
   std::vector<StoredBlock> blocks_;

@@ -3,6 +3,7 @@
 #include <ATen/ops/empty.h>
 
 #include "reflect/base/error.h"
+#include "reflect/model/tensor_parallel.h"
 
 namespace reflect {
 
@@ -16,6 +17,20 @@ std::optional<WeightCodec> codec_of(const std::string& storage) {
 QuantizedMatrix quantize(WeightCodec codec, const at::Tensor& weights) {
   if (codec == WeightCodec::kFp8) return fp8::quantize(weights);
   return nf4::quantize(weights);
+}
+
+QuantizedMatrix sliced(const QuantizedMatrix& whole, Projection projection, const Slice& slice) {
+  if (slice.count == 1) return whole;
+  const auto* fp8 = std::get_if<fp8::Quantized>(&whole);
+  if (fp8 == nullptr)
+    fail_usage("model",
+               "NF4's scales run across the cuts of --tensor_parallel; use --base.storage fp8, or "
+               "--placement shard");
+  // A row has one scale.
+  const at::Tensor scale =
+      is_cut_by_input(projection) ? fp8->scale : sliced(fp8->scale, projection, slice);
+  return fp8::Quantized{sliced(fp8->codes, projection, slice).clone(at::MemoryFormat::Contiguous),
+                        scale.clone()};
 }
 
 void dequantize(const QuantizedMatrix& matrix, const at::Tensor& out) {

@@ -12,6 +12,7 @@
 #include "reflect/base/error.h"
 #include "reflect/base/mapped_pages.h"
 #include "reflect/base/random.h"
+#include "reflect/model/tensor_parallel.h"
 
 namespace reflect {
 
@@ -48,7 +49,11 @@ at::Tensor random_normal(std::vector<std::int64_t> shape, double deviation, std:
 
 StreamedWeights::StreamedWeights(const std::string& folder, const LlamaConfig& config,
                                  const Runtime& runtime)
-    : folder_(folder), config_(config), runtime_(runtime), checkpoint_(folder) {}
+    : StreamedWeights(folder, config, runtime, Slice{}) {}
+
+StreamedWeights::StreamedWeights(const std::string& folder, const LlamaConfig& config,
+                                 const Runtime& runtime, const Slice& slice)
+    : folder_(folder), config_(config), runtime_(runtime), slice_(slice), checkpoint_(folder) {}
 
 at::Tensor StreamedWeights::stored(const std::string& name, const Shape& shape) const {
   const at::Tensor tensor = checkpoint_.view(name);
@@ -63,10 +68,14 @@ at::Tensor StreamedWeights::stored(const std::string& name, const Shape& shape) 
 
 at::Tensor StreamedWeights::load(const std::string& name, const Shape& shape) const {
   const at::Tensor mapped = stored(name, shape);
-  at::Tensor loaded = mapped.to(at::TensorOptions().dtype(runtime_.dtype).device(runtime_.device),
-                                /*non_blocking=*/false, /*copy=*/true);
+  at::Tensor copy = loaded(mapped);
   drop_mapped_pages(mapped.const_data_ptr(), mapped.nbytes());
-  return loaded;
+  return copy;
+}
+
+at::Tensor StreamedWeights::loaded(const at::Tensor& mapped) const {
+  return mapped.to(at::TensorOptions().dtype(runtime_.dtype).device(runtime_.device),
+                   /*non_blocking=*/false, /*copy=*/true);
 }
 
 std::pair<at::Tensor, at::Tensor> StreamedWeights::norms(std::int64_t layer) const {
@@ -83,8 +92,9 @@ BlockWeights StreamedWeights::block(std::int64_t layer) {
   BlockWeights block;
   std::tie(block.input_norm, block.post_attention_norm) = norms(layer);
   for (Projection p : kProjections) {
-    const auto [out, in] = shape_of(config_, p);
-    block[p] = load(checkpoint_names::projection(layer, p), {out, in});
+    const at::Tensor mapped = stored_projection(layer, p);
+    block[p] = loaded(sliced(mapped, p, slice_));
+    drop_mapped_pages(mapped.const_data_ptr(), mapped.nbytes());
   }
   return block;
 }
@@ -107,9 +117,9 @@ bool StreamedWeights::tied() const {
 }
 
 ResidentWeights::ResidentWeights(const std::string& folder, const LlamaConfig& config,
-                                 const Runtime& runtime)
-    : config_(config) {
-  StreamedWeights source(folder, config, runtime);
+                                 const Runtime& runtime, ProcessGroup tensor_group)
+    : config_(config), tensor_group_(std::move(tensor_group)) {
+  StreamedWeights source(folder, config, runtime, slice_of(tensor_group_));
   embedding_ = source.embedding();
   for (std::int64_t layer = 0; layer < config.num_hidden_layers; ++layer)
     blocks_.push_back(source.block(layer));

@@ -1,8 +1,11 @@
 #include "reflect/train/pack_inputs.h"
 
 #include <ATen/TensorOperators.h>
+#include <ATen/ops/constant_pad_nd.h>
 #include <ATen/ops/from_blob.h>
 #include <ATen/ops/zeros.h>
+
+#include "reflect/model/tensor_parallel.h"
 
 namespace reflect {
 namespace {
@@ -12,6 +15,27 @@ at::Tensor tensor_of(std::vector<T>& values, at::ScalarType dtype, const at::Dev
   return at::from_blob(values.data(), {static_cast<std::int64_t>(values.size())}, dtype)
       .to(device, /*non_blocking=*/false, /*copy=*/true);
 }
+
+// Of ranks that compute a pack together each computes the logits of an equal part of its positions.
+class OwnPositions {
+ public:
+  OwnPositions(const Llama& model, const PackInputs& inputs)
+      : group_(model.weights().tensor_group()), all_(inputs.positions.size(0)) {
+    begin_ = all_ * group_.rank() / group_.size();
+    size_ = all_ * (group_.rank() + 1) / group_.size() - begin_;
+  }
+  // Of values of all positions.
+  at::Tensor of(const at::Tensor& values) const { return values.narrow(0, begin_, size_); }
+  // Those of all ranks, as all positions' values.
+  at::Tensor joined(const at::Tensor& own) const {
+    if (group_.size() == 1) return own;
+    return sum_of_ranks(at::constant_pad_nd(own, {begin_, all_ - begin_ - size_}), group_);
+  }
+
+ private:
+  ProcessGroup group_;
+  std::int64_t all_, begin_, size_;
+};
 
 }  // namespace
 
@@ -56,15 +80,19 @@ PackInputs idle_inputs(const at::Device& device) {
 TokenLoss pack_loss(const Llama& model, const PackInputs& inputs, const ForwardOptions& options,
                     double total_weight) {
   const at::Tensor hidden = model.hidden(inputs.ids, inputs.rows, options);
-  return weighted_cross_entropy(hidden.index_select(0, inputs.positions),
-                                model.head(options.adapter), inputs.targets,
-                                inputs.weights / total_weight);
+  const OwnPositions own(model, inputs);
+  TokenLoss loss = weighted_cross_entropy(hidden.index_select(0, own.of(inputs.positions)),
+                                          model.head(options.adapter), own.of(inputs.targets),
+                                          own.of(inputs.weights) / total_weight);
+  loss.nll = own.joined(loss.nll);
+  return loss;
 }
 
 at::Tensor pack_nll(const Llama& model, const PackInputs& inputs, const ForwardOptions& options) {
   const at::Tensor hidden = model.hidden(inputs.ids, inputs.rows, options);
-  return token_nll(hidden.index_select(0, inputs.positions), model.head(options.adapter),
-                   inputs.targets);
+  const OwnPositions own(model, inputs);
+  return own.joined(token_nll(hidden.index_select(0, own.of(inputs.positions)),
+                              model.head(options.adapter), own.of(inputs.targets)));
 }
 
 }  // namespace reflect

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "reflect/base/error.h"
+#include "reflect/model/tensor_parallel.h"
 #include "reflect/train/loss.h"
 
 namespace reflect {
@@ -67,9 +68,11 @@ class MemoryPlan {
 
   void add_frozen_base() {
     const BaseMemory base = base_memory(run_.model, layout_);
-    const bool whole = layout_.ranks == 1;
+    const std::int64_t slices = layout_.tensor_parallel;
     add("base", base.weights,
-        whole ? "" : fmt::format("1/{} of each block and table", layout_.ranks));
+        slices > 1          ? fmt::format("1/{} of each projection, all of each table", slices)
+        : layout_.ranks > 1 ? fmt::format("1/{} of each block and table", layout_.ranks)
+                            : "");
     add("block buffers", base.buffers,
         layout_.storage == "dtype" ? "two gathered units" : "gathered and dequantised blocks");
     if (base.host > 0) plan_.host.push_back({"base", "pinned, copied block by block", base.host});
@@ -90,13 +93,13 @@ class MemoryPlan {
   }
 
   void add_pass() {
-    const ActivationMemory activations =
-        activation_memory(run_.model, {.tokens = run_.pack_tokens,
-                                       .several_rows = run_.several_rows,
-                                       .dtype = run_.base.dtype,
-                                       .on_cpu = machine_.is_cpu,
-                                       .recompute = plan_.recompute,
-                                       .lora = run_.lora});
+    const ActivationMemory activations = activation_memory(
+        sliced(run_.model, layout_.tensor_parallel), {.tokens = run_.pack_tokens,
+                                                      .several_rows = run_.several_rows,
+                                                      .dtype = run_.base.dtype,
+                                                      .on_cpu = machine_.is_cpu,
+                                                      .recompute = plan_.recompute,
+                                                      .lora = run_.lora});
     // The loss leaves the gradient of the hidden states (and of a trained output matrix) behind.
     const std::int64_t table = run_.model.vocab_size * run_.model.hidden_size;
     const std::int64_t hidden = run_.trained_tokens * run_.model.hidden_size * width_of(run_);
@@ -113,7 +116,12 @@ class MemoryPlan {
   }
 
   std::int64_t logits_at_a_time() const {
-    return std::min(run_.trained_tokens, rows_of_logits(run_.model.vocab_size));
+    return std::min(own_tokens(), rows_of_logits(run_.model.vocab_size));
+  }
+
+  // Trained ones whose logits this rank computes.
+  std::int64_t own_tokens() const {
+    return (run_.trained_tokens + layout_.tensor_parallel - 1) / layout_.tensor_parallel;
   }
 
   // While the loss is computed, without what it leaves: all hidden states, those that count, a
@@ -121,11 +129,11 @@ class MemoryPlan {
   std::int64_t loss_bytes() const {
     const LlamaConfig& model = run_.model;
     const std::int64_t width = width_of(run_);
-    const std::int64_t hidden = (run_.pack_tokens + run_.trained_tokens) * model.hidden_size;
+    const std::int64_t hidden = (run_.pack_tokens + own_tokens()) * model.hidden_size;
     const std::int64_t slice = logits_at_a_time();
     const std::int64_t table = model.vocab_size * model.hidden_size;
     return hidden * width + slice * model.vocab_size * width + slice * model.hidden_size * width +
-           2 * run_.trained_tokens * kFp32Bytes +
+           2 * own_tokens() * kFp32Bytes +
            (run_.lora ? head_adapter_bytes() : table * (kFp32Bytes + width));
   }
 
@@ -169,14 +177,18 @@ class SpeedPlan {
     if (machine_.flops <= 0) return;
     const auto tokens = static_cast<double>(run_.pack_tokens);
     const auto ranks = static_cast<double>(machine_.ranks());
-    const double compute = hardware_flops() * tokens / (machine_.flops * machine_.efficiency);
-    const double working = compute + dequantising_seconds();
+    const auto slices = static_cast<double>(layout_.tensor_parallel);
+    const double compute =
+        hardware_flops() * tokens / (machine_.flops * machine_.efficiency * slices);
+    const double working = compute + dequantising_seconds() + exchanging_seconds();
     // On a CPU the cores that compute are those that gather.
     const double pack =
         machine_.is_cpu ? working + arriving_seconds() : std::max(working, arriving_seconds());
     plan_.arriving = 1 - working / pack;
-    const double rounds = std::ceil(static_cast<double>(run_.packs_of_step) / ranks);
-    plan_.busy = static_cast<double>(run_.packs_of_step) / (rounds * ranks);
+    plan_.exchanging = exchanging_seconds() / pack;
+    const double groups = ranks / slices;
+    const double rounds = std::ceil(static_cast<double>(run_.packs_of_step) / groups);
+    plan_.busy = static_cast<double>(run_.packs_of_step) / (rounds * groups);
     const double step = rounds * pack + reducing_seconds();
     plan_.tokens_per_second = static_cast<double>(run_.packs_of_step) * tokens / step;
     const double peak = machine_.flops * ranks;
@@ -214,8 +226,22 @@ class SpeedPlan {
     BaseLayout plain = layout_;
     plain.placement = "replicate";
     const auto coded = static_cast<double>(base_memory(run_.model, plain).weights);
-    return passes() * (coded + weights() * static_cast<double>(width_of(run_))) /
+    const double own = weights() / static_cast<double>(layout_.tensor_parallel);
+    return passes() * (coded + own * static_cast<double>(width_of(run_))) /
            machine_.memory_bandwidth;
+  }
+
+  // Sums over ranks that compute a pack together: two a block and direction, and one of the hidden
+  // states' gradients.
+  double exchanging_seconds() const {
+    const auto slices = static_cast<double>(layout_.tensor_parallel);
+    if (slices == 1) return 0;
+    const double directions =
+        2 + (plan_.recompute == Recompute::kBlock ? 1 : 0) + (run_.pairs ? 1 : 0);
+    const double sums = 2 * directions * static_cast<double>(run_.model.num_hidden_layers) + 1;
+    const auto bytes =
+        static_cast<double>(run_.pack_tokens * run_.model.hidden_size * width_of(run_));
+    return sums * bytes * 2 * (slices - 1) / slices / machine_.link;
   }
 
   double arriving_seconds() const {

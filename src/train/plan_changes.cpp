@@ -19,8 +19,9 @@ using Steps = std::vector<Step>;
 
 // Time first, then traffic, then precision, then shorter rows, then the slow ways and more
 // machines.
-constexpr double kSelectiveCost = 1, kBlockCost = 2, kShardCost = 2, kFp8Cost = 4, kNf4Cost = 6,
-                 kHalfPackCost = 5, kOffloadCost = 15, kDoubleCost = 20, kLoraCost = 40;
+constexpr double kSelectiveCost = 1, kBlockCost = 2, kShardCost = 2, kTensorCost = 3, kFp8Cost = 4,
+                 kNf4Cost = 6, kHalfPackCost = 5, kOffloadCost = 15, kDoubleCost = 20,
+                 kLoraCost = 40;
 constexpr std::int64_t kShortestPack = 512;
 constexpr std::int64_t kGpusOfNode = 8;
 
@@ -53,6 +54,7 @@ Steps placement_steps(const RunShape& run) {
     if (run.base.placement != placement)
       steps.push_back({fmt::format("--placement {}", placement), cost, [placement](PlanChange& c) {
                          c.run.base.placement = placement;
+                         c.run.base.tensor_parallel = 1;
                          c.run.hybrid_group = 0;
                        }});
   };
@@ -60,6 +62,13 @@ Steps placement_steps(const RunShape& run) {
   add("hybrid", kShardCost);
   add("shard", kShardCost + 0.5);
   add("offload", kOffloadCost);
+  for (const std::int64_t slices : {2, 4, 8})
+    if (slices != run.base.tensor_parallel)
+      steps.push_back({fmt::format("--placement replicate --tensor_parallel {}", slices),
+                       kTensorCost + static_cast<double>(slices) / 8, [slices](PlanChange& c) {
+                         c.run.base.placement = "replicate";
+                         c.run.base.tensor_parallel = slices;
+                       }});
   return steps;
 }
 
@@ -152,8 +161,18 @@ std::vector<Candidate> all_candidates(const RunShape& run, const Machine& machin
   return candidates;
 }
 
+bool can_be_cut(const PlanChange& change) {
+  const LlamaConfig& model = change.run.model;
+  const BaseLayout& base = change.run.base;
+  const auto divides = [&](std::int64_t number) { return number % base.tensor_parallel == 0; };
+  return base.placement == "replicate" && base.storage != "nf4" &&
+         divides(model.num_attention_heads) && divides(model.num_key_value_heads) &&
+         divides(model.intermediate_size) && divides(change.machine.ranks_of_node);
+}
+
 bool is_possible(const PlanChange& change) {
   const std::int64_t ranks = change.machine.ranks(), group = change.machine.ranks_of_node;
+  if (change.run.base.tensor_parallel > 1) return change.run.lora && can_be_cut(change);
   if (change.run.base.placement == "shard") return ranks > 1;
   if (change.run.base.placement == "hybrid") return change.machine.nodes > 1 && group > 1;
   return true;

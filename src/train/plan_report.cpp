@@ -5,6 +5,8 @@
 #include "reflect/train/plan.h"
 
 namespace reflect {
+
+using Json = nlohmann::ordered_json;
 namespace {
 
 constexpr std::int64_t kBarWidth = 24;
@@ -82,16 +84,19 @@ std::string where_it_runs(const RunShape& run, const Machine& machine, const Run
                         machine.ranks_of_node, machine.name);
   const std::string dtype = run.base.dtype == at::kFloat ? "fp32" : "bf16";
   const std::string storage = run.base.storage == "dtype" ? dtype : run.base.storage;
+  const std::int64_t slices = run.base.tensor_parallel;
+  const std::string placement =
+      slices == 1 ? run.base.placement : fmt::format("each projection cut over {} ranks", slices);
   return fmt::format(
       "{}, {:.1f} GiB{}\n{}base in {}, computing in {}, recompute {}\n"
       "packs of {} tokens, {} a step\n",
       count, machine.memory / (1 << 30),
       machine.flops > 0 ? fmt::format(" and {:.3g} TFLOP/s each", machine.flops / 1e12) : "",
-      run.lora ? run.base.placement + ", " : "", storage, dtype, name_of(plan.recompute),
-      run.pack_tokens, run.packs_of_step);
+      run.lora ? placement + ", " : "", storage, dtype, name_of(plan.recompute), run.pack_tokens,
+      run.packs_of_step);
 }
 
-std::string speed_text(const Machine& machine, const RunPlan& plan) {
+std::string speed_text(const RunShape& run, const Machine& machine, const RunPlan& plan) {
   if (plan.tokens_per_second <= 0)
     return "tokens/s: not known for this device; name it with --plan.gpu\n";
   std::string text = fmt::format("about {} tokens/s", grouped(plan.tokens_per_second));
@@ -104,11 +109,14 @@ std::string speed_text(const Machine& machine, const RunPlan& plan) {
   text += "\n";
   if (plan.arriving > 0.005)
     text += fmt::format("{:.0f} % of the time waits for weights to arrive\n", 100 * plan.arriving);
+  if (plan.exchanging > 0.005)
+    text += fmt::format("{:.0f} % of the time adds up over ranks that compute a pack together\n",
+                        100 * plan.exchanging);
   if (plan.busy < 0.995)
     text += fmt::format(
         "{:.0f} % of the ranks' time has no pack: let --gradient_accumulation_steps be a multiple "
         "of {}\n",
-        100 * (1 - plan.busy), machine.ranks());
+        100 * (1 - plan.busy), machine.ranks() / run.base.tensor_parallel);
   return text;
 }
 
@@ -128,11 +136,10 @@ std::string plan_table(const RunShape& run, const Machine& machine, const RunPla
       true);
   if (!plan.host.empty()) text += "\nand in host memory\n";
   for (const MemoryItem& item : plan.host) text += table.line(item, false);
-  return text + "\n" + speed_text(machine, plan);
+  return text + "\n" + speed_text(run, machine, plan);
 }
 
 std::string plan_json(const RunShape& run, const Machine& machine, const RunPlan& plan) {
-  using Json = nlohmann::ordered_json;
   const auto items = [](const std::vector<MemoryItem>& all) {
     Json list = Json::array();
     for (const MemoryItem& item : all)

@@ -1,5 +1,6 @@
 #include "preflight.h"
 
+#include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 
 #include <cmath>
@@ -11,7 +12,8 @@ namespace {
 
 double loss_of(TunedModel& model, const TokenizedCorpus& examples, const Batch& batch) {
   const PackInputs inputs = pack_inputs(examples, batch, model.llama().runtime().device);
-  return pack_loss(model.llama(), inputs, model.forward_options(), 1).sum.item<double>();
+  const at::Tensor nll = pack_loss(model.llama(), inputs, model.forward_options(), 1).nll;
+  return nll.dot(inputs.weights).item<double>();
 }
 
 }  // namespace

@@ -47,6 +47,7 @@ Json identity_of(TrainConfig config, const TrainingData& data, const TrainingDat
                                                  "placement",
                                                  "hybrid.group",
                                                  "base.cache",
+                                                 "tensor_parallel",
                                                  "recompute"};
   Json identity;
   for (const Field& field : fields_of(config))

@@ -12,6 +12,7 @@
 
 #include "limits.h"
 #include "reflect/model/product.h"
+#include "reflect/model/tensor_parallel.h"
 #include "trained_tokens.h"
 
 namespace reflect {
@@ -99,8 +100,11 @@ std::string as_change(const PlanChange& change) {
 RunShape run_shape_of(const TrainConfig& config, at::ScalarType dtype) {
   RunShape run;
   run.model = read_llama_config(config.model);
-  run.base = {
-      .dtype = dtype, .storage = config.base.storage, .placement = config.placement.placement};
+  run.base = {.dtype = dtype,
+              .storage = config.base.storage,
+              .placement = config.placement.placement,
+              .tensor_parallel = config.tensor_parallel};
+  sliced(run.model, config.tensor_parallel);  // can it be cut?
   run.hybrid_group = config.placement.hybrid.group;
   if (config.method == "lora")
     run.lora =
@@ -139,6 +143,10 @@ Machine machine_at_hand(const Runtime& runtime, std::int64_t nodes, std::int64_t
 ExitCode show_plan(const TrainConfig& config, const LaunchEnvironment& place) {
   if (place.rank != 0) return ExitCode::kDone;
   const Planned planned = planned_for(config, place);
+  if (planned.machine.ranks_of_node % config.tensor_parallel != 0)
+    fail_usage("plan",
+               "--tensor_parallel {} must divide the {} processes of a node; see --plan.gpus",
+               config.tensor_parallel, planned.machine.ranks_of_node);
   const RunPlan plan = plan_run(planned.run, planned.machine);
   std::cout << (config.plan.json ? plan_json(planned.run, planned.machine, plan)
                                  : plan_table(planned.run, planned.machine, plan))

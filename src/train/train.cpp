@@ -13,6 +13,7 @@
 #include "reflect/base/log.h"
 #include "reflect/dist/gpu.h"
 #include "reflect/dist/process_group.h"
+#include "reflect/model/tensor_parallel.h"
 #include "reflect/train/trainer.h"
 #include "run_folder.h"
 #include "show_plan.h"
@@ -121,6 +122,14 @@ void check(const TrainConfig& config) {
       "none and selective keep all weights for the backward pass, which undoes --placement; use "
       "block");
   require(config.placement.hybrid.group >= 0, "hybrid.group", "must not be negative");
+  const bool whole = config.tensor_parallel == 1;
+  require(config.tensor_parallel >= 1, "tensor_parallel", "must be at least 1; 1 cuts nothing");
+  require(whole || config.method == "lora", "tensor_parallel",
+          "cuts a frozen base; it needs --method lora");
+  require(whole || replicates, "tensor_parallel",
+          "lays the base in slices itself; it needs --placement replicate");
+  require(whole || config.base.storage != "nf4", "tensor_parallel",
+          "cuts across NF4's scales; use --base.storage fp8, or --placement shard");
   require(config.loss.kind == "sft" || config.method == "lora", "loss.kind",
           "dpo needs --method lora: its reference is the model without the adapter");
   require(config.loss.kind == "sft" || config.loss.preset == "auto" || config.loss.preset == "all",
@@ -133,20 +142,36 @@ void check(const TrainConfig& config) {
           "(but plus_ratio) cannot be set beside --adapter, which brings its own shape");
 }
 
+// Told before any row is read.
+void check_slices(const TrainConfig& config, const LaunchEnvironment& place) {
+  const std::int64_t ranks = config.tensor_parallel;
+  if (ranks == 1) return;
+  sliced(read_llama_config(config.model), ranks);
+  if (place.local_world_size == 0 || place.local_world_size % ranks != 0)
+    fail_usage("train",
+               "--tensor_parallel {} must divide the processes of each machine ({}): slices are "
+               "exchanged inside a machine; start as many with --launch.nproc",
+               ranks,
+               place.local_world_size == 0 ? "they differ in number"
+                                           : std::to_string(place.local_world_size));
+}
+
 // All ranks have read and tokenized the rows before they meet: nobody waits for that in a group.
 ProcessGroup meet(const TrainConfig& config, const LaunchEnvironment& place, const Runtime& runtime,
                   const Json& identity) {
   const std::int64_t packs = config.gradient_accumulation_steps;
-  if (place.rank == 0 && packs % place.world_size != 0)
+  const std::int64_t sharers = place.world_size / config.tensor_parallel;
+  if (place.rank == 0 && packs % sharers != 0)
     log_warn(
-        "{} processes share {} packs a step, so some are idle for a part of it; let "
+        "{} {} share {} packs a step, so some are idle for a part of it; let "
         "gradient_accumulation_steps be a multiple of their number",
-        place.world_size, packs);
+        sharers, config.tensor_parallel == 1 ? "processes" : "groups of processes", packs);
   ProcessGroup group(
       place, {.timeout = std::chrono::seconds(config.launch.timeout), .device = runtime.device});
   PlacementConfig placement = config.placement;
   NamedTexts settings = texts_of(fields_of(placement));
   for (const auto& [name, value] : identity.items()) settings.emplace_back(name, value);
+  settings.emplace_back("tensor_parallel", std::to_string(config.tensor_parallel));
   group.require_same(settings);
   return group;
 }
@@ -220,15 +245,17 @@ void warn_of_heldout(const TrainingData& heldout, const TrainingData& trained) {
 }
 
 TunedModelOptions model_options(const TrainConfig& config, const ProcessGroup& group) {
-  return {.folder = config.model,
-          .lora = config.method == "lora",
-          .random = config.init == "random",
-          .lora_config = config.lora,
-          .initial_adapter = config.adapter,
-          .seed = static_cast<std::uint64_t>(config.runtime.seed),
-          .recompute = recompute_named(config.recompute),
-          .base = config.base,
-          .placement = {config.placement, group}};
+  return {
+      .folder = config.model,
+      .lora = config.method == "lora",
+      .random = config.init == "random",
+      .lora_config = config.lora,
+      .initial_adapter = config.adapter,
+      .seed = static_cast<std::uint64_t>(config.runtime.seed),
+      .recompute = recompute_named(config.recompute),
+      .base = config.base,
+      .placement = {
+          .config = config.placement, .group = group, .tensor_parallel = config.tensor_parallel}};
 }
 
 TrainerConfig trainer_config(const TrainConfig& config, const RunLength& length, Json identity) {
@@ -303,6 +330,7 @@ void report_expected_memory(const TrainConfig& config, const Runtime& runtime,
 
 ExitCode train_as(const LaunchEnvironment& place, TrainConfig config) {
   if (config.plan.show) return show_plan(config, place);
+  check_slices(config, place);
   Runtime runtime = start_runtime(config.runtime);
   if (runtime.device.is_cuda()) runtime.device = use_gpu(place.local_rank);
   const auto tokenizer = tokenizer_of(config);

@@ -139,14 +139,15 @@ std::vector<Batch> Trainer::next_packs() {
   return packs;
 }
 
-// Pack i of a step is rank (i mod size)'s.
+// Pack i of a step is rank (i mod size)'s, where ranks that compute together count as one.
 std::vector<Trainer::Share> Trainer::share_of(std::span<const Batch> packs,
                                               const TokenizedCorpus& examples) const {
   const at::Device device = model_.llama().runtime().device;
-  const auto ranks = static_cast<std::size_t>(group_.size());
+  const auto ranks = static_cast<std::size_t>(group_.size() / ranks_of_pack());
+  const auto own = static_cast<std::size_t>(group_.rank() / ranks_of_pack());
   std::vector<Share> share;
   for (std::size_t first = 0; first < packs.size(); first += ranks) {
-    const std::size_t index = first + static_cast<std::size_t>(group_.rank());
+    const std::size_t index = first + own;
     share.push_back({index, index < packs.size() ? pack_inputs(examples, packs[index], device)
                                                  : idle_inputs(device)});
   }
@@ -159,6 +160,7 @@ StepTotals Trainer::totals_of(const std::vector<Share>& share) {
     totals.weight += part.inputs.weight;
     if (config_.preference && !part.inputs.idle()) totals.preference.add(part.inputs);
   }
+  if (!counts()) totals = {};
   sum_over_ranks(group_, {&totals.weight},
                  {&totals.preference.pairs, &totals.preference.chosen_tokens});
   return totals;
@@ -173,6 +175,7 @@ StepReport Trainer::train_step(std::span<const Batch> packs) {
   parameters.zero_gradients();
   for (const Share& part : share) forward_backward(part, totals, report.loss);
   group_.all_reduce(parameters.gradients());
+  if (!counts()) report.loss = {};
   report.loss.add_other_ranks(group_);
   report.gradient_norm = parameters.gradient_norm();
   report.learning_rate =
@@ -245,6 +248,7 @@ LossSums Trainer::heldout_loss() {
       sums.add(part.inputs, pack_loss(model_.llama(), part.inputs, options, totals.weight).nll);
     }
   }
+  if (!counts()) sums = {};
   sums.add_other_ranks(group_);
   return sums;
 }

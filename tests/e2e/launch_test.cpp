@@ -25,6 +25,13 @@ void require_same_losses(const std::string& run, const std::string& other) {
   }
 }
 
+void require_same_adapters(const std::string& run, const std::string& other) {
+  const SafetensorsFile a(run + "/adapter/adapter_model.safetensors");
+  const SafetensorsFile b(other + "/adapter/adapter_model.safetensors");
+  for (const std::string& name : b.names())
+    CHECK((a.view(name) - b.view(name)).abs().max().item<double>() < 1e-5);
+}
+
 }  // namespace
 
 TEST_CASE("reflect-train as two processes gives the losses and the adapter of one") {
@@ -38,10 +45,7 @@ TEST_CASE("reflect-train as two processes gives the losses and the adapter of on
   INFO(result.err);
   REQUIRE(result.exit_code == 0);
   require_same_losses(place.run, alone);
-  const SafetensorsFile a(place.run + "/adapter/adapter_model.safetensors");
-  const SafetensorsFile b(alone + "/adapter/adapter_model.safetensors");
-  for (const std::string& name : b.names())
-    CHECK((a.view(name) - b.view(name)).abs().max().item<double>() < 1e-5);
+  require_same_adapters(place.run, alone);
   // One process speaks.
   CHECK(result.err.find("wrote") == result.err.rfind("wrote"));
   CHECK((result.err.find("base in shares over 2 processes") != result.err.npos) ==
@@ -55,6 +59,75 @@ TEST_CASE("reflect-train as two processes gives the losses and the adapter of on
   const ToolResult again = run_tool("reflect-train", place.arguments(job_of(2)));
   CHECK(again.exit_code == 0);
   CHECK_THAT(again.err, Catch::Contains("finished already"));
+}
+
+TEST_CASE("processes that compute packs together give the losses and the adapter of one") {
+  const Workplace place;
+  const std::string alone = place.folder / "alone";
+  REQUIRE(run_tool("reflect-train", place.arguments({}, alone)).exit_code == 0);
+  const int ranks = GENERATE(2, 4);
+  CAPTURE(ranks);
+  const ToolResult result =
+      run_tool("reflect-train", place.arguments(job_of(ranks, {"--tensor_parallel", "2"})));
+  INFO(result.err);
+  REQUIRE(result.exit_code == 0);
+  require_same_losses(place.run, alone);
+  require_same_adapters(place.run, alone);
+  CHECK_THAT(result.err, Catch::Contains("each projection is cut over 2 processes"));
+}
+
+TEST_CASE("killed processes that compute packs together go on in other groups, or without") {
+  const Workplace place;
+  const Arguments rest = {"--save_every", "2", "--max_steps", "40"};
+  const auto job = [&](int ranks, const char* slices) {
+    Arguments all = job_of(ranks, {"--tensor_parallel", slices});
+    all.insert(all.end(), rest.begin(), rest.end());
+    return place.arguments(all);
+  };
+  Tool first("reflect-train", job(2, "2"));
+  wait_for_steps(place.run, 5);
+  result_of_killed_rank(first);
+  Tool second("reflect-train", job(4, "2"));
+  wait_for_steps(place.run, 15);
+  second.send(SIGTERM);
+  CHECK(second.wait().exit_code == 128 + SIGTERM);
+  const ToolResult resumed = run_tool("reflect-train", job(2, "1"));
+  INFO(resumed.err);
+  REQUIRE(resumed.exit_code == 0);
+  CHECK_THAT(resumed.err, Catch::Contains("resumed at step"));
+  const std::string alone = place.folder / "alone";
+  REQUIRE(run_tool("reflect-train", place.arguments(rest, alone)).exit_code == 0);
+  require_same_losses(place.run, alone);
+  require_same_adapters(place.run, alone);
+}
+
+TEST_CASE("a base that cannot be cut over processes is refused with a remedy") {
+  const Workplace place;
+  const auto refused = [&](const Arguments& arguments, const std::string& why) {
+    const ToolResult result = run_tool("reflect-train", place.arguments(arguments));
+    INFO(result.err);
+    CHECK(result.exit_code == 2);
+    CHECK_THAT(result.err, Catch::Contains(why));
+  };
+  const Arguments two = {"--tensor_parallel", "2"};
+  refused(two, "must divide the processes of each machine (1)");
+  refused(job_of(3, two), "must divide the processes of each machine (3)");
+  refused(job_of(4, {"--tensor_parallel", "4"}),
+          "6 query heads (num_attention_heads) cannot be cut over 4 processes");
+  refused(job_of(2, {"--tensor_parallel", "2", "--method", "full"}), "it needs --method lora");
+  refused(job_of(2, {"--tensor_parallel", "2", "--placement", "shard"}),
+          "it needs --placement replicate");
+  refused(job_of(2, {"--tensor_parallel", "2", "--base.storage", "nf4"}),
+          "use --base.storage fp8, or --placement shard");
+  refused({"--tensor_parallel", "0"}, "must be at least 1");
+  refused({"--tensor_parallel", "2", "--plan", "--plan.gpu", "h100-80g", "--plan.gpus", "3"},
+          "must divide the 3 processes of a node");
+  // Rank 0 of two machines with one process each.
+  const std::vector<std::pair<const char*, const char*>> variables = {
+      {"RANK", "0"}, {"WORLD_SIZE", "2"}, {"LOCAL_RANK", "0"}, {"LOCAL_WORLD_SIZE", "1"}};
+  for (const auto& [name, value] : variables) ::setenv(name, value, 1);
+  refused(two, "must divide the processes of each machine (1)");
+  for (const auto& [name, value] : variables) ::unsetenv(name);
 }
 
 TEST_CASE("a killed rank ends the job, is named, and leaves no process behind") {

@@ -30,6 +30,8 @@ TrainerConfig run_config(const std::string& output, std::int64_t packs_per_step)
 struct Base {
   std::string placement = "replicate";
   std::string storage = "dtype";
+  int tensor_parallel = 1;
+  bool tables = true;  // adapters on the token tables, too
 };
 
 // Steps that some ranks do together.
@@ -55,11 +57,14 @@ struct Run {
     TunedModelOptions options{.folder = kGoldenModel};
     options.lora_config.rank = 4;
     options.lora_config.dropout = 0.1;
-    options.lora_config.targets.emplace_back("lm_head");
-    options.lora_config.token_ids = {5, 17, 300};
+    if (base.tables) {
+      options.lora_config.targets.emplace_back("lm_head");
+      options.lora_config.token_ids = {5, 17, 300};
+    }
     options.base.storage = base.storage;
-    options.placement = {{.placement = base.placement, .hybrid = {group.size() > 2 ? 2 : 0}},
-                         group};
+    options.placement.config = {.placement = base.placement, .hybrid = {group.size() > 2 ? 2 : 0}};
+    options.placement.group = group;
+    options.placement.tensor_parallel = base.tensor_parallel;
     return options;
   }
   PackStream packs(const TrainerConfig& config) const {
@@ -183,15 +188,48 @@ TEST_CASE("a run goes on with its base placed otherwise, to the bit") {
   require_equal(run_in_parts({{2, 2, {"shard"}}, {4, 2, {"hybrid"}}, {1, 2}}, 4), whole);
 }
 
+TEST_CASE("ranks that compute packs together give the losses and the adapter of one") {
+  // Of three packs one of two groups has none in one pass.
+  const std::int64_t packs_per_step = GENERATE(4, 3);
+  std::optional<PreferenceConfig> preference;
+  if (GENERATE(false, true)) preference = PreferenceConfig{.sft_weight = 0.1};
+  CAPTURE(packs_per_step, preference.has_value());
+  const Base whole{.tables = false}, slices{.tensor_parallel = 2, .tables = false};
+  const Outcome one = run_in_parts({{1, kSteps, whole}}, packs_per_step, preference);
+  for (const int ranks : {2, 4}) {
+    CAPTURE(ranks);
+    require_equal(run_in_parts({{ranks, kSteps, slices}}, packs_per_step, preference), one);
+  }
+  if (packs_per_step == 4 && !preference) {
+    Base coded = whole, coded_slices = slices;
+    coded.storage = coded_slices.storage = "fp8";
+    require_equal(run_in_parts({{4, kSteps, coded_slices}}, 4),
+                  run_in_parts({{1, kSteps, coded}}, 4));
+  }
+  require_equal(run_in_parts({{2, 2, slices}, {4, 1, slices}, {2, 2, whole}, {1, 1, whole}},
+                             packs_per_step, preference),
+                one);
+}
+
+TEST_CASE("adapters on the token tables are refused where ranks compute packs together") {
+  const TempFolder folder;
+  const auto failures = run_ranks(2, [&](ProcessGroup& group) {
+    Run(run_config(folder.path(), 2), group, {.tensor_parallel = 2});
+  });
+  for (const std::string& failure : failures)
+    CHECK_THAT(failure, Catch::Contains("--tensor_parallel cuts no adapter of the token tables"));
+}
+
 TEST_CASE("held-out rows have the same loss at any number of ranks, as rows and as pairs") {
   const bool pairs = GENERATE(false, true);
   const TempFolder folder;
   std::vector<double> losses;
-  for (const int ranks : {1, 2, 4}) {
+  for (const auto& [ranks, slices] :
+       std::vector<std::pair<int, int>>{{1, 1}, {2, 1}, {4, 1}, {2, 2}, {4, 2}}) {
     const auto failures = run_ranks(ranks, [&](ProcessGroup& group) {
       TrainerConfig config = run_config(folder.path(), 2);
       if (pairs) config.preference = PreferenceConfig{};
-      Run run(config, group);
+      Run run(config, group, {.tensor_parallel = slices, .tables = false});
       std::vector<Batch> packs;
       PackStream stream = run.packs(config);
       for (int i = 0; i < 3; ++i) packs.push_back(stream.next());
@@ -201,7 +239,7 @@ TEST_CASE("held-out rows have the same loss at any number of ranks, as rows and 
     });
     CHECK(failures == std::vector<std::string>(static_cast<std::size_t>(ranks)));
   }
-  REQUIRE(losses.size() == 3);
+  REQUIRE(losses.size() == 5);
   CHECK(losses[0] > 0);
   for (const double loss : losses) CHECK(loss == Approx(losses[0]).epsilon(1e-6));
 }

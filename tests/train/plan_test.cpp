@@ -50,7 +50,8 @@ RunShape shape_of(const TunedModelOptions& options, const Runtime& runtime) {
   run.model = read_llama_config(options.folder);
   run.base = {.dtype = runtime.dtype,
               .storage = options.base.storage,
-              .placement = options.placement.config.placement};
+              .placement = options.placement.config.placement,
+              .tensor_parallel = options.placement.tensor_parallel};
   if (options.lora) run.lora = options.lora_config;
   run.recompute = options.recompute;
   run.row_tokens = kRowTokens;
@@ -166,6 +167,12 @@ TEST_CASE("the plan's peak is within 5 % of the measured one: without recomputat
     check_plan(options, {dtype, at::kCPU}, 2);
     return;
   }
+  SECTION("two processes that compute packs together") {
+    options.lora_config.dropout = GENERATE(0.0, 0.1);
+    options.placement.tensor_parallel = 2;
+    check_plan(options, {dtype, at::kCPU}, 2);
+    return;
+  }
   check_plan(options, {dtype, at::kCPU}, 1);
 }
 
@@ -231,6 +238,16 @@ TEST_CASE("a 70B model is planned for GPUs that are only described") {
   CHECK(bytes_of(wide, "activations") == bytes_of(shard, "activations"));
   CHECK(wide.tokens_per_second > 1.5 * shard.tokens_per_second);
   CHECK(shard.trained == 207093760);
+
+  RunShape cut = llama31("70b");
+  cut.base.tensor_parallel = 8;
+  cut.recompute = Recompute::kBlock;
+  const RunPlan slices = plan_run(cut, node);
+  CHECK(bytes_of(slices, "base") > bytes_of(shard, "base"));  // all of each table
+  CHECK(bytes_of(slices, "base") < 3 * bytes_of(shard, "base") / 2);
+  CHECK(bytes_of(slices, "block buffers") == 0);
+  CHECK(slices.exchanging > 0);
+  CHECK(slices.busy == 1);
 }
 
 TEST_CASE("what does not fit gets the smallest change that does") {

@@ -22,6 +22,8 @@ struct Placement {
   // others' (WeightSource::leave). A signal to one is noted by all.
   bool own_passes = false;
   std::optional<at::Device> device = {};  // of this rank, where it is not the runtime's
+  // Consecutive ranks that hold a slice of every projection each and compute together.
+  std::int64_t tensor_parallel = 1;
 
   bool first() const { return group.rank() == 0; }
   // Whether ranks hold the base together.
@@ -40,6 +42,10 @@ Placement open_placement(const PlacementConfig& config, const LaunchConfig& laun
 // shard, hybrid: each rank of a group holds 1 / size of every block, of the embedding and of the
 // output matrix, and gathers them one ahead of their use into one of two buffers. All ranks must
 // make the same passes, and recompute blocks in backward passes. A collective.
+//
+// tensor_parallel: each rank of a group holds a slice of every projection (tensor_parallel.h), and
+// all of the embedding, the norms and the output matrix. With replicate, and not as NF4. A
+// collective.
 //
 // offload: nothing but two such buffers is kept in --dtype. On a CPU each block is read from the
 // mapped checkpoint when it is used; codes of base.storage stay in memory. On a GPU weights or

@@ -56,8 +56,10 @@ class Llama {
   Llama(LlamaConfig config, std::shared_ptr<WeightSource> weights, Runtime runtime);
 
   // Final hidden states (after the last norm) [T, hidden] of ids [T] (int64), in the model's dtype.
-  // Gradients flow to adapter and weights that require them; the model must outlive them. Throws
-  // Error when a row is longer than max_position_embeddings.
+  // Gradients flow to adapter and weights that require them; the model must outlive them. Ranks
+  // that compute together (WeightSource::tensor_group) get the same states; their gradients are
+  // added up, and what reaches the adapter are terms of a sum over them. Throws Error when a row is
+  // longer than max_position_embeddings.
   at::Tensor hidden(const at::Tensor& ids, const PackedRows& rows,
                     const ForwardOptions& options = {}) const;
   // Logits [N, vocab] of hidden states [N, hidden], in the model's dtype. `adapter` is the one that
@@ -72,6 +74,7 @@ class Llama {
 
  private:
   LlamaConfig config_;
+  LlamaConfig own_;  // of what this rank computes
   std::shared_ptr<WeightSource> weights_;
   Runtime runtime_;
   at::Tensor inverse_frequency_;  // of RoPE, [head_dim / 2]

@@ -52,8 +52,9 @@ struct LoraPair {
 };
 
 // Norm of each row of W + s B A: [out] fp32, without a gradient (section 4.3 of DoRA). `weight`
-// [out, in].
-at::Tensor row_norms(const at::Tensor& weight, const LoraPair& pair, double scale);
+// [out, in]; where the ranks of `columns` hold some of its and A's columns each, of the whole rows.
+at::Tensor row_norms(const at::Tensor& weight, const LoraPair& pair, double scale,
+                     ProcessGroup columns = {});
 
 // Trained rows of the token tables, in place of the base's (peft: trainable_token_indices).
 struct TokenRows {

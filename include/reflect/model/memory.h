@@ -18,7 +18,8 @@ struct BaseLayout {
   at::ScalarType dtype = at::kBFloat16;
   std::string storage = "dtype";
   std::string placement = "replicate";
-  std::int64_t ranks = 1;  // that hold a copy together
+  std::int64_t ranks = 1;            // that hold a copy together
+  std::int64_t tensor_parallel = 1;  // ranks that hold a slice of each projection; with replicate
   bool on_cpu = true;
 };
 

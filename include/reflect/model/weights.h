@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "reflect/dist/process_group.h"
 #include "reflect/model/llama_config.h"
 #include "reflect/model/runtime.h"
 #include "reflect/model/safetensors.h"
@@ -36,6 +37,11 @@ struct BlockWeights {
   at::Tensor& operator[](Projection p) { return projections[static_cast<int>(p)]; }
 };
 
+// Slice `index` of `count` equal ones that every projection is cut into (tensor_parallel.h).
+struct Slice {
+  std::int64_t index = 0, count = 1;
+};
+
 class WeightSource {
  public:
   virtual ~WeightSource() = default;
@@ -50,6 +56,8 @@ class WeightSource {
   // Of a base that ranks hold together while each makes passes of its own (Placement::own_passes):
   // this rank makes none for now. Takes part in those of the others until no rank makes any.
   virtual void leave() {}
+  // The ranks that hold a slice of every projection each; of one where projections are whole.
+  virtual ProcessGroup tensor_group() const { return {}; }
 };
 
 // Reads each weight from the checkpoint when it is asked for: memory holds one block at a time.
@@ -57,6 +65,9 @@ class WeightSource {
 class StreamedWeights : public WeightSource {
  public:
   StreamedWeights(const std::string& folder, const LlamaConfig& config, const Runtime& runtime);
+  // Of every projection this slice.
+  StreamedWeights(const std::string& folder, const LlamaConfig& config, const Runtime& runtime,
+                  const Slice& slice);
   BlockWeights block(std::int64_t layer) override;
   at::Tensor embedding() override;
   at::Tensor final_norm() override;
@@ -69,23 +80,27 @@ class StreamedWeights : public WeightSource {
   at::Tensor stored(const std::string& name, const std::vector<std::int64_t>& shape) const;
   // Input norm and post-attention norm.
   std::pair<at::Tensor, at::Tensor> norms(std::int64_t layer) const;
-  at::Tensor stored_projection(std::int64_t layer, Projection projection) const;
+  at::Tensor stored_projection(std::int64_t layer, Projection projection) const;  // whole
 
  private:
   using Shape = std::vector<std::int64_t>;
   at::Tensor load(const std::string& name, const Shape& shape) const;
+  at::Tensor loaded(const at::Tensor& mapped) const;
 
   std::string folder_;
   LlamaConfig config_;
   Runtime runtime_;
+  Slice slice_;
   Checkpoint checkpoint_;
 };
 
-// All weights in memory, whole, in one dtype.
+// All weights in memory, whole or in slices, in one dtype.
 class ResidentWeights : public WeightSource {
  public:
-  // Copies from the checkpoint in `folder`, tensor by tensor.
-  ResidentWeights(const std::string& folder, const LlamaConfig& config, const Runtime& runtime);
+  // Copies from the checkpoint in `folder`, tensor by tensor; this rank's slice of each projection
+  // where ranks compute together.
+  ResidentWeights(const std::string& folder, const LlamaConfig& config, const Runtime& runtime,
+                  ProcessGroup tensor_group = {});
   // Random weights: N(0, initializer_range), the output matrices of a block scaled by
   // 1/sqrt(2 layers).
   ResidentWeights(const LlamaConfig& config, const Runtime& runtime, std::uint64_t seed);
@@ -95,6 +110,7 @@ class ResidentWeights : public WeightSource {
   at::Tensor final_norm() override { return final_norm_; }
   at::Tensor lm_head() override { return lm_head_; }
   bool lasting() const override { return true; }
+  ProcessGroup tensor_group() const override { return tensor_group_; }
 
   // All tensors under their checkpoint names. Tied weights come once; the tensors are the stored
   // ones.
@@ -102,6 +118,7 @@ class ResidentWeights : public WeightSource {
 
  private:
   LlamaConfig config_;
+  ProcessGroup tensor_group_;
   std::vector<BlockWeights> blocks_;
   at::Tensor embedding_, final_norm_, lm_head_;
 };

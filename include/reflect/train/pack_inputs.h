@@ -28,11 +28,14 @@ PackInputs pack_inputs(const TokenizedCorpus& examples, const Batch& batch,
 // others have a pack more than it. So all ranks make the same number of passes.
 PackInputs idle_inputs(const at::Device& device);
 
-// The loss of one pack with its weights divided by `total_weight`.
+// The loss of one pack with its weights divided by `total_weight`. Of ranks that compute together
+// (WeightSource::tensor_group) each computes the logits of some positions: all get every nll, and
+// the sum is over this rank's positions.
 TokenLoss pack_loss(const Llama& model, const PackInputs& inputs, const ForwardOptions& options,
                     double total_weight);
 
-// -log p [N] (fp32, differentiable) of the pack's targets.
+// -log p [N] (fp32, differentiable) of the pack's targets; gradients flow from those that this rank
+// computes.
 at::Tensor pack_nll(const Llama& model, const PackInputs& inputs, const ForwardOptions& options);
 
 }  // namespace reflect

@@ -82,6 +82,7 @@ struct RunPlan {
   double hfu = 0;                // the same with what is recomputed
   double busy = 1;               // share of ranks' time that has a pack
   double arriving = 0;           // share of a pack's time that waiting for weights takes
+  double exchanging = 0;         // the same of sums over ranks that compute a pack together
 };
 
 // `recompute` auto is resolved as Llama does it. MFU counts 4 N + 6 L H S FLOPs a token under LoRA,

@@ -42,6 +42,7 @@ struct TrainConfig {
   std::string init = "checkpoint";
   BaseConfig base;
   PlacementConfig placement;
+  std::int64_t tensor_parallel = 1;
   std::string adapter;
   std::string chat_template = "auto";
   std::vector<std::string> tag_tokens;
@@ -92,6 +93,9 @@ struct TrainConfig {
       {"checkpoint", "random"});
     v("base", base, "");
     placement.visit(v);
+    v("tensor_parallel", tensor_parallel,
+      "Processes (consecutive ranks of one machine) that hold a slice of every projection of a "
+      "frozen base each and compute each pack together.");
     v("adapter", adapter, "Folder of an adapter to go on training; it brings its own lora.*.");
     v("template", chat_template, "Chat template; auto: told by the model's folder.");
     v("tag_tokens", tag_tokens,

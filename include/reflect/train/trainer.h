@@ -66,8 +66,9 @@ struct StepReport {
 };
 
 // Trains with all ranks of `group`: each takes a share of every step's packs, gradients are summed
-// once a step, and all make the same update. A run means the same at any number of ranks. Rank 0
-// logs, writes checkpoints and reads them for all.
+// once a step, and all make the same update. Ranks that hold slices of the model take the same
+// packs. A run means the same at any number of ranks. Rank 0 logs, writes checkpoints and reads
+// them for all.
 class Trainer {
  public:
   // `examples` are the same on every rank.
@@ -101,6 +102,9 @@ class Trainer {
     PackInputs inputs;
   };
 
+  // Ranks that compute each pack together; whether this one adds their sums to those of all ranks.
+  int ranks_of_pack() const { return model_.llama().weights().tensor_group().size(); }
+  bool counts() const { return group_.rank() % ranks_of_pack() == 0; }
   std::string load_newest();  // the state as JSON; empty: no checkpoint
   std::vector<Batch> next_packs();
   std::vector<Share> share_of(std::span<const Batch> packs, const TokenizedCorpus& examples) const;

@@ -1,0 +1,35 @@
+// Tensor parallelism (Shoeybi et al. 2019, arXiv 1909.08053): every projection of a frozen base is
+// cut over the ranks of a group, which compute the same rows together.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+
+#include "reflect/dist/process_group.h"
+#include "reflect/model/llama_config.h"
+#include "reflect/model/lora.h"
+#include "reflect/model/weights.h"
+
+namespace reflect {
+
+// This rank's.
+Slice slice_of(const ProcessGroup& group);
+
+// The Llama that one of `ranks` computes: its heads, and its part of the intermediate size. Its
+// projections are slices of the whole model's. Throws Error (usage) where they cannot be cut so.
+LlamaConfig sliced(const LlamaConfig& model, std::int64_t ranks);
+
+// o and down are cut by input, the others by output.
+bool is_cut_by_input(Projection projection);
+
+// A view of a slice of a projection's weights [out, in], and of its adapter.
+at::Tensor sliced(const at::Tensor& weight, Projection projection, const Slice& slice);
+LoraPair sliced(const LoraPair& pair, Projection projection, const Slice& slice);
+
+// x, the same on every rank of the group; its gradient becomes the sum of those of the ranks.
+at::Tensor copied_to_ranks(const at::Tensor& x, const ProcessGroup& group);
+// The sum of the ranks' x, which is overwritten; its gradient goes to every rank as it is.
+at::Tensor sum_of_ranks(const at::Tensor& x, const ProcessGroup& group);
+
+}  // namespace reflect
