@@ -54,7 +54,7 @@ template <class Value>
 std::vector<Value> take_values(std::string_view& bytes, std::size_t count) {
   if (count > bytes.size() / sizeof(Value)) fail("tokens", "a row reaches beyond the block's end");
   std::vector<Value> values(count);
-  std::memcpy(values.data(), bytes.data(), count * sizeof(Value));
+  if (count > 0) std::memcpy(values.data(), bytes.data(), count * sizeof(Value));
   bytes.remove_prefix(count * sizeof(Value));
   return values;
 }
