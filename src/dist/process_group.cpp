@@ -210,7 +210,7 @@ ProcessGroup ProcessGroup::split(int size) const {
   state.options = state_->options;
   state.store = c10::make_intrusive<c10d::PrefixStore>(
       fmt::format("split-{}/{}", ++state_->splits, number), state_->store->clone());
-  state.open();
+  state_->start("split", [&] { state.open(); });
   part.barrier();
   return part;
 }

@@ -5,7 +5,9 @@
 #include <ATen/Functions.h>
 #include <ATen/TensorOperators.h>
 
+#include <atomic>
 #include <catch2/catch.hpp>
+#include <optional>
 
 #include "dist/ranks.h"
 #include "reflect/base/error.h"
@@ -109,14 +111,21 @@ TEST_CASE("groups of some ranks work beside the group of all") {
 }
 
 TEST_CASE("a group of some ranks names the one that ended as the job does") {
+  std::atomic<bool> over = false;
+  struct AtEnd {
+    std::atomic<bool>& flag;
+    ~AtEnd() { flag = true; }
+  };
   const auto failures = run_ranks(
       4,
-      [](ProcessGroup& group) {
+      [&](ProcessGroup& group) {
+        std::optional<AtEnd> end;
+        if (group.rank() == 2) end.emplace(over);
         ProcessGroup pair = group.split(2);
         if (group.rank() == 3) fail("test", "its own trouble");
         // Rank 0 keeps the store in which the others look each other up.
-        if (group.rank() < 2) return std::this_thread::sleep_for(std::chrono::seconds(3));
-        pair.sum(1);
+        while (group.rank() < 2 && !over) std::this_thread::sleep_for(milliseconds(20));
+        if (group.rank() == 2) pair.sum(1);
       },
       milliseconds(4000));
   INFO(failures[2]);

@@ -219,7 +219,7 @@ TEST_CASE("a mistake on the command line is exit code 2 and says what to do") {
   says({"--recipe", "orca", "--output", output, "--input", "-"},
        "works with the teachers local, openai");
   says({"--recipe", "orca", "--output", output, "--input", "-", "--teacher.kind", "local"},
-       "has no config.json");
+       "needs --teacher.model");
   says({"--recipe", "split", "--output", output, "--input", "-", "--shard", "2/2"},
        "--shard \"2/2\"");
   says({"--recipe", "split", "--output", output, "--input", "-", "--attempts", "0"},
