@@ -127,7 +127,7 @@ TEST_CASE("a group of some ranks names the one that ended as the job does") {
         while (group.rank() < 2 && !over) std::this_thread::sleep_for(milliseconds(20));
         if (group.rank() == 2) pair.sum(1);
       },
-      milliseconds(4000));
+      milliseconds(120000));
   INFO(failures[2]);
   CHECK_THAT(failures[2],
              Catch::Contains("failed on rank 2 of 4") && Catch::Contains("rank 3 has ended"));
