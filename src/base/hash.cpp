@@ -1,13 +1,13 @@
 #include "reflect/base/hash.h"
 
-#include <fmt/format.h>
 #include <xxhash.h>
+
+#include "reflect/base/digest.h"
 
 namespace reflect {
 
 std::string content_hash(std::string_view bytes) {
-  const XXH128_hash_t hash = XXH3_128bits(bytes.data(), bytes.size());
-  return fmt::format("{:016x}{:016x}", hash.high64, hash.low64);
+  return digest_of(bytes).hex();
 }
 
 std::uint64_t content_hash64(std::string_view bytes) {

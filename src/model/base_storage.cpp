@@ -48,13 +48,7 @@ std::shared_ptr<WeightSource> load_slices(const std::string& folder, const Llama
   if (placement.config.placement != "replicate")
     fail_usage("model", "--tensor_parallel {} needs --placement replicate; drop it to use {}",
                ranks, placement.config.placement);
-  sliced(config, ranks);  // can it be cut?
-  const std::int64_t of_machine = placement.group.ranks_of_machine();
-  if (of_machine == 0 || of_machine % ranks != 0)
-    fail_usage("model",
-               "--tensor_parallel {} must divide the processes of each machine ({}): slices are "
-               "exchanged inside a machine",
-               ranks, of_machine == 0 ? "they differ in number" : std::to_string(of_machine));
+  require_slices(config, ranks, placement.group.ranks_of_machine());
   const ProcessGroup group = placement.group.split(static_cast<int>(ranks));
   const auto start = Clock::now();
   std::shared_ptr<WeightSource> weights;

@@ -1,8 +1,10 @@
 #include "reflect/model/llama.h"
 
 #include <ATen/core/grad_mode.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
+#include <array>
 #include <cstdlib>
 
 #include "decoder_block.h"
@@ -15,6 +17,9 @@
 namespace reflect {
 
 namespace {
+
+// In the order of Recompute.
+constexpr std::array<std::string_view, 4> kRecomputeNames = {"auto", "none", "selective", "block"};
 
 void check_rows(const PackedRows& rows, const LlamaConfig& config, const ForwardOptions& options) {
   if (options.cache && !rows.parent.empty())
@@ -54,25 +59,14 @@ bool recomputes(Recompute choice, bool weights_last) {
 }  // namespace
 
 Recompute recompute_named(const std::string& name) {
-  if (name == "auto") return Recompute::kAuto;
-  if (name == "none") return Recompute::kNone;
-  if (name == "selective") return Recompute::kSelective;
-  if (name == "block") return Recompute::kBlock;
-  fail_usage("llama", "no recomputation '{}'; known: auto, none, selective, block", name);
+  const auto found = std::ranges::find(kRecomputeNames, name);
+  if (found == kRecomputeNames.end())
+    fail_usage("llama", "no recomputation '{}'; known: {}", name, fmt::join(kRecomputeNames, ", "));
+  return static_cast<Recompute>(found - kRecomputeNames.begin());
 }
 
 std::string_view name_of(Recompute recompute) {
-  switch (recompute) {
-    case Recompute::kAuto:
-      return "auto";
-    case Recompute::kNone:
-      return "none";
-    case Recompute::kSelective:
-      return "selective";
-    case Recompute::kBlock:
-      return "block";
-  }
-  fail("llama", "no recomputation {}", static_cast<int>(recompute));
+  return kRecomputeNames.at(static_cast<std::size_t>(recompute));
 }
 
 std::vector<std::int64_t> PackedRows::first_positions() const {

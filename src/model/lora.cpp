@@ -22,6 +22,10 @@ namespace reflect {
 
 namespace {
 
+at::Tensor norms_of_rows(const at::Tensor& weight) {
+  return at::linalg_vector_norm(weight, 2, {1}, false, at::kFloat);
+}
+
 // Uniform in [-bound, bound) with bound = 1 / sqrt(in), which is what kaiming_uniform(a = sqrt 5)
 // comes to for a matrix [rank, in].
 at::Tensor kaiming_uniform(std::int64_t rank, std::int64_t in, std::uint64_t key) {
@@ -114,7 +118,7 @@ at::Tensor row_norms(const at::Tensor& maybe_packed, const LoraPair& pair, doubl
                      ProcessGroup columns) {
   const at::NoGradGuard no_grad;
   const at::Tensor weight = maybe_packed.is_mkldnn() ? maybe_packed.to_dense() : maybe_packed;
-  const at::Tensor norm = at::linalg_vector_norm(weight, 2, {1}, false, at::kFloat);
+  const at::Tensor norm = norms_of_rows(weight);
   const at::Tensor cross = product(weight, pair.a.to(weight.scalar_type()).t()).to(at::kFloat);
   const at::Tensor own = at::mm(pair.b, at::mm(pair.a, pair.a.t()));
   const at::Tensor added = (pair.b * (cross * (2 * scale) + own * (scale * scale))).sum(1);
@@ -124,10 +128,6 @@ at::Tensor row_norms(const at::Tensor& maybe_packed, const LoraPair& pair, doubl
 }
 
 namespace {
-
-at::Tensor norms_of_rows(const at::Tensor& weight) {
-  return at::linalg_vector_norm(weight, 2, {1}, false, at::kFloat);
-}
 
 // |W| of each row, of which the ranks of the group hold a slice each.
 at::Tensor norms_of_slices(const at::Tensor& slice, Projection p, ProcessGroup group) {

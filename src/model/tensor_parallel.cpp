@@ -75,6 +75,15 @@ LlamaConfig sliced(const LlamaConfig& model, std::int64_t ranks) {
   return slice;
 }
 
+void require_slices(const LlamaConfig& model, std::int64_t ranks, std::int64_t of_machine) {
+  sliced(model, ranks);
+  if (of_machine == 0 || of_machine % ranks != 0)
+    fail_usage("model",
+               "--tensor_parallel {} must divide the processes of each machine ({}): slices are "
+               "exchanged inside a machine; start as many with --launch.nproc",
+               ranks, of_machine == 0 ? "they differ in number" : std::to_string(of_machine));
+}
+
 bool is_cut_by_input(Projection projection) {
   return projection == Projection::kO || projection == Projection::kDown;
 }

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "reflect/base/config.h"
+#include "reflect/base/digest.h"
 #include "reflect/base/folder_state.h"
 #include "reflect/base/hash.h"
 
@@ -34,10 +35,7 @@ std::string score_key(const ScoreConfig& config) {
   std::string text = std::string(REFLECT_VERSION) + "\n" + folder_state(config.model) + "\n";
   for (const std::string& folder : {config.adapter, config.prefilter.model})
     if (!folder.empty()) text += folder_state(folder) + "\n";
-  if (std::filesystem::file_size(config.input) > 0) {
-    const MappedFile input(config.input);
-    text += content_hash({reinterpret_cast<const char*>(input.data()), input.size()}) + "\n";
-  }
+  text += digest_of_file(config.input).hex() + "\n";
   ScoreConfig copy = config;
   for (const Field& field : fields_of(copy))
     if (!leaves_scores(field.path)) text += fmt::format("{}={}\n", field.path, text_of(field));

@@ -142,20 +142,6 @@ void check(const TrainConfig& config) {
           "(but plus_ratio) cannot be set beside --adapter, which brings its own shape");
 }
 
-// Told before any row is read.
-void check_slices(const TrainConfig& config, const LaunchEnvironment& place) {
-  const std::int64_t ranks = config.tensor_parallel;
-  if (ranks == 1) return;
-  sliced(read_llama_config(config.model), ranks);
-  if (place.local_world_size == 0 || place.local_world_size % ranks != 0)
-    fail_usage("train",
-               "--tensor_parallel {} must divide the processes of each machine ({}): slices are "
-               "exchanged inside a machine; start as many with --launch.nproc",
-               ranks,
-               place.local_world_size == 0 ? "they differ in number"
-                                           : std::to_string(place.local_world_size));
-}
-
 // All ranks have read and tokenized the rows before they meet: nobody waits for that in a group.
 ProcessGroup meet(const TrainConfig& config, const LaunchEnvironment& place, const Runtime& runtime,
                   const Json& identity) {
@@ -330,7 +316,8 @@ void report_expected_memory(const TrainConfig& config, const Runtime& runtime,
 
 ExitCode train_as(const LaunchEnvironment& place, TrainConfig config) {
   if (config.plan.show) return show_plan(config, place);
-  check_slices(config, place);
+  if (config.tensor_parallel > 1)  // told before any row is read
+    require_slices(read_llama_config(config.model), config.tensor_parallel, place.local_world_size);
   Runtime runtime = start_runtime(config.runtime);
   if (runtime.device.is_cuda()) runtime.device = use_gpu(place.local_rank);
   const auto tokenizer = tokenizer_of(config);

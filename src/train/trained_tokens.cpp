@@ -26,10 +26,9 @@ std::int64_t token_id_of(const std::string& name, const Tokenizer& tokenizer) {
   return tokens.front().id;
 }
 
-void add_tag_rows(std::span<const TagToken> tags, LoraConfig& lora) {
-  for (const TagToken& tag : tags)
-    if (std::ranges::find(lora.trainable_tokens, tag.token) == lora.trainable_tokens.end())
-      lora.trainable_tokens.push_back(tag.token);
+void add_row(const std::string& token, LoraConfig& lora) {
+  if (std::ranges::find(lora.trainable_tokens, token) == lora.trainable_tokens.end())
+    lora.trainable_tokens.push_back(token);
 }
 
 }  // namespace
@@ -44,7 +43,7 @@ std::unique_ptr<Tokenizer> tokenizer_of(TrainConfig& config) {
       fail_usage("train", "--tag_tokens cannot be set beside --adapter, which brings its own");
     tokenizer = load_tokenizer(config.model);
     std::vector<TagToken> tags = tag_tokens_named(config.tag_tokens, *tokenizer);
-    add_tag_rows(tags, config.lora);
+    for (const TagToken& tag : tags) add_row(tag.token, config.lora);
     tokenizer = with_tag_tokens(std::move(tokenizer), std::move(tags));
   }
   config.lora.token_ids = token_ids_of(config.lora.trainable_tokens, *tokenizer);
@@ -54,9 +53,7 @@ std::unique_ptr<Tokenizer> tokenizer_of(TrainConfig& config) {
 void count_tag_rows(const TrainConfig& config, LoraConfig& lora) {
   if (!lora.token_ids.empty() || config.tag_tokens.empty()) return;
   if (config.tag_tokens.size() == trace_tags().size()) {
-    for (const std::string& token : config.tag_tokens)
-      if (std::ranges::find(lora.trainable_tokens, token) == lora.trainable_tokens.end())
-        lora.trainable_tokens.push_back(token);
+    for (const std::string& token : config.tag_tokens) add_row(token, lora);
   } else {
     lora.trainable_tokens.insert(lora.trainable_tokens.end(), trace_tags().begin(),
                                  trace_tags().end());

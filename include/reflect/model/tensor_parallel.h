@@ -20,6 +20,10 @@ Slice slice_of(const ProcessGroup& group);
 // projections are slices of the whole model's. Throws Error (usage) where they cannot be cut so.
 LlamaConfig sliced(const LlamaConfig& model, std::int64_t ranks);
 
+// Throws Error (usage) where `ranks` processes of a machine that has `of_machine` of them (0:
+// machines differ) cannot hold slices of the model.
+void require_slices(const LlamaConfig& model, std::int64_t ranks, std::int64_t of_machine);
+
 // o and down are cut by input, the others by output.
 bool is_cut_by_input(Projection projection);
 
