@@ -70,6 +70,11 @@ at::Tensor saved_input(AutogradContext* ctx, const at::Tensor& kept) {
   return std::exchange(input->again, nullptr)();
 }
 
+// sum += a b; on a GPU within the product, which rounds once and makes no temporary.
+void add_product_(const at::Tensor& sum, const at::Tensor& a, const at::Tensor& b) {
+  sum.is_cpu() ? sum.add_(product(a, b)) : sum.addmm_(a, b);
+}
+
 struct Dense : Function<Dense> {
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x, const at::Tensor& weight,
                             const InputAgain& again) {
@@ -100,7 +105,7 @@ struct LoraLinear : Function<LoraLinear> {
     const at::Tensor a_cast = a.to(x.scalar_type()), b_cast = b.to(x.scalar_type());
     const at::Tensor inner = product(z, a_cast.t()).mul_(scale);  // [T, rank], scaled
     at::Tensor y = product(x, weight.t());
-    y.add_(product(inner, b_cast.t()));
+    add_product_(y, inner, b_cast.t());
     ctx->save_for_backward({again ? at::Tensor() : z, weight, a_cast, b_cast, inner});
     save_input(ctx, again);
     ctx->saved_data["scale"] = scale;
@@ -120,10 +125,12 @@ struct LoraLinear : Function<LoraLinear> {
     at::Tensor dx, dz;
     if (ctx->needs_input_grad(0)) {
       dx = product(dy, weight);
-      dz = product(dinner, a);
-      if (!dropped) dx.add_(dz);
+      if (dropped)
+        dz = product(dinner, a);
+      else
+        add_product_(dx, dinner, a);
     }
-    return {dx, dropped ? dz : at::Tensor(), at::Tensor(), da, db, at::Tensor(), at::Tensor()};
+    return {dx, dz, at::Tensor(), da, db, at::Tensor(), at::Tensor()};
   }
 };
 
@@ -132,7 +139,8 @@ at::Tensor plain_dense_with_lora(const at::Tensor& x, const at::Tensor& weight,
                                  const LoraBranch& branch) {
   const at::Tensor a = branch.pair.a.to(x.scalar_type()), b = branch.pair.b.to(x.scalar_type());
   const at::Tensor inner = plain_dense(branch.dropped.value_or(x), a).mul_(branch.scale);
-  return plain_dense(x, weight).add_(plain_dense(inner, b));
+  at::Tensor y = plain_dense(x, weight);
+  return y.is_cpu() ? y.add_(plain_dense(inner, b)) : y.addmm_(inner, b.t());
 }
 
 }  // namespace
