@@ -70,11 +70,8 @@ bool can_use_flash_attention(const at::Tensor& q, const PackedRows& rows,
 }
 
 at::Tensor flash_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
-                           const PackedRows& rows, const AttentionShape& shape) {
-  std::vector<std::int32_t> offsets(rows.offsets.begin(), rows.offsets.end());
-  const at::Tensor on_device =
-      at::from_blob(offsets.data(), {static_cast<std::int64_t>(offsets.size())}, at::kInt)
-          .to(q.device(), /*non_blocking=*/true);
+                           const PackedRows& rows, const AttentionShape& shape,
+                           const at::Tensor& offsets) {
   std::int64_t longest = 0;
   for (std::int64_t r = 0; r < rows.rows(); ++r) longest = std::max(longest, rows.length(r));
   std::optional<std::int64_t> keys_before;
@@ -83,18 +80,28 @@ at::Tensor flash_attention(const at::Tensor& q, const at::Tensor& k, const at::T
     return x.view({x.size(0), count, shape.head_dim});
   };
   const at::Tensor out = std::get<0>(at::_flash_attention_forward(
-      heads(q, shape.heads), heads(k, shape.kv_heads), heads(v, shape.kv_heads), on_device,
-      on_device, longest, longest, /*dropout_p=*/0.0, /*is_causal=*/true,
+      heads(q, shape.heads), heads(k, shape.kv_heads), heads(v, shape.kv_heads), offsets, offsets,
+      longest, longest, /*dropout_p=*/0.0, /*is_causal=*/true,
       /*return_debug_mask=*/false, /*scale=*/std::nullopt, keys_before, /*window_size_right=*/0));
   return out.reshape({q.size(0), -1});
 }
 
 }  // namespace
 
+at::Tensor offsets_on(const at::Device& device, const PackedRows& rows) {
+  if (device.is_cpu()) return {};
+  std::vector<std::int32_t> offsets(rows.offsets.begin(), rows.offsets.end());
+  return at::from_blob(offsets.data(), {static_cast<std::int64_t>(offsets.size())}, at::kInt)
+      .to(device);
+}
+
 at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
-                     const PackedRows& rows, const AttentionShape& shape) {
+                     const PackedRows& rows, const AttentionShape& shape,
+                     const at::Tensor& offsets) {
   if (can_use_block_attention(q, shape)) return block_attention(q, k, v, rows, shape);
-  if (can_use_flash_attention(q, rows, shape)) return flash_attention(q, k, v, rows, shape);
+  if (can_use_flash_attention(q, rows, shape))
+    return flash_attention(q, k, v, rows, shape,
+                           offsets.defined() ? offsets : offsets_on(q.device(), rows));
   if (rows.rows() == 1) return attend_row(q, k, v, shape);
   std::vector<std::int64_t> lengths;
   for (std::int64_t r = 0; r < rows.rows(); ++r) lengths.push_back(rows.length(r));

@@ -34,26 +34,28 @@ struct Input {
   InputAgain again = {};  // where x is not to be kept for the gradient
 };
 
-// make(of...) now and, where the pass wants it, again for the gradient.
+// make(of...) again for the gradient, where the pass wants it.
 template <class Make, class... Tensors>
-Input input_of(const Block& block, const Make& make, const Tensors&... of) {
-  Input input{make(of...)};
-  if (block.pass.remakes_inputs && at::GradMode::is_enabled())
-    input.again = [make, ... of = of.detach()] {
-      const at::NoGradGuard no_grad;
-      return make(of...);
-    };
-  return input;
+InputAgain again_of(const Block& block, const Make& make, const Tensors&... of) {
+  if (!block.pass.remakes_inputs || !at::GradMode::is_enabled()) return {};
+  return [make, ... of = of.detach()] {
+    const at::NoGradGuard no_grad;
+    return make(of...);
+  };
+}
+
+// `norm` is the RMSNorm of x.
+Input norm_input(const at::Tensor& norm, const at::Tensor& x, const at::Tensor& weight,
+                 const Block& block) {
+  const auto make = [eps = block.pass.config.rms_norm_eps](const at::Tensor& of,
+                                                           const at::Tensor& by) {
+    return rms_norm(of, by, eps);
+  };
+  return {copied_to_ranks(norm, block.pass.tensor_group), again_of(block, make, x, weight)};
 }
 
 Input normed(const at::Tensor& x, const at::Tensor& weight, const Block& block) {
-  const double eps = block.pass.config.rms_norm_eps;
-  const auto norm = [eps](const at::Tensor& of, const at::Tensor& by) {
-    return rms_norm(of, by, eps);
-  };
-  Input input = input_of(block, norm, x, weight);
-  input.x = copied_to_ranks(input.x, block.pass.tensor_group);
-  return input;
+  return norm_input(rms_norm(x, weight, block.pass.config.rms_norm_eps), x, weight, block);
 }
 
 std::uint64_t dropout_key(const LoraDropout& dropout, std::int64_t layer, Projection p) {
@@ -102,24 +104,28 @@ at::Tensor attend(const Input& x, const Block& block, const at::Tensor& wanted) 
   KvCache* cache = block.pass.cache;
   const PackedRows& rows = block.pass.rows;
   const at::Tensor mixed = cache ? cached_attention(q, k, v, rows, shape, *cache, block.layer)
-                                 : attention(q, k, v, rows, shape);
+                                 : attention(q, k, v, rows, shape, block.pass.offsets);
   return project({wanted_rows(mixed, wanted)}, Projection::kO, block);
 }
 
 at::Tensor feed_forward(const Input& x, const Block& block) {
   const at::Tensor gate = project(x, Projection::kGate, block);
   const at::Tensor up = project(x, Projection::kUp, block);
-  return project(input_of(block, swiglu, gate, up), Projection::kDown, block);
+  return project({swiglu(gate, up), again_of(block, swiglu, gate, up)}, Projection::kDown, block);
 }
 
-// x += feed_forward(norm(x)), some tokens at a time: what is as wide as the intermediate size stays
-// in the processor's cache from one product to the next, and in memory it is small.
-void add_feed_forward_(const at::Tensor& x, const Block& block) {
+// x += residual, then x += feed_forward(norm(x)), some tokens at a time: what is as wide as the
+// intermediate size stays in the processor's cache from one product to the next, and in memory it
+// is small.
+void add_feed_forward_(const at::Tensor& x, const at::Tensor& residual, const Block& block) {
   constexpr std::int64_t kTokens = 512;
   const std::int64_t tokens = x.size(0), step = x.is_cpu() ? kTokens : tokens;
   for (std::int64_t begin = 0; begin < tokens; begin += step) {
-    const at::Tensor part = x.narrow(0, begin, std::min(step, tokens - begin));
-    part.add_(feed_forward(normed(part, block.weights.post_attention_norm, block), block));
+    const std::int64_t count = std::min(step, tokens - begin);
+    const at::Tensor part = x.narrow(0, begin, count), &weight = block.weights.post_attention_norm;
+    const at::Tensor norm = add_rms_norm_(part, residual.narrow(0, begin, count), weight,
+                                          block.pass.config.rms_norm_eps);
+    part.add_(feed_forward(norm_input(norm, part, weight, block), block));
   }
 }
 
@@ -128,14 +134,15 @@ void add_feed_forward_(const at::Tensor& x, const Block& block) {
 at::Tensor decoder_block(const at::Tensor& x, const BlockWeights& weights, const DecoderPass& pass,
                          std::int64_t layer, const at::Tensor& wanted) {
   const Block block{weights, pass, layer};
-  at::Tensor mixed = attend(normed(x, weights.input_norm, block), block, wanted);
+  const at::Tensor mixed = attend(normed(x, weights.input_norm, block), block, wanted);
+  const at::Tensor residual = wanted_rows(x, wanted);
   if (c10::InferenceMode::is_enabled()) {
-    mixed.add_(wanted_rows(x, wanted));
-    add_feed_forward_(mixed, block);
+    add_feed_forward_(mixed, residual, block);
     return mixed;
   }
-  const at::Tensor mid = wanted_rows(x, wanted) + mixed;
-  return mid + feed_forward(normed(mid, weights.post_attention_norm, block), block);
+  const at::Tensor& weight = weights.post_attention_norm;
+  const auto [mid, norm] = add_rms_norm(residual, mixed, weight, pass.config.rms_norm_eps);
+  return mid + feed_forward(norm_input(norm, mid, weight, block), block);
 }
 
 }  // namespace reflect

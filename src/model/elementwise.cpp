@@ -55,6 +55,14 @@ void rms_norm_row_backward(const T* dy, const T* x, const T* weight, T* dx, std:
   });
 }
 
+// a + b, rounded; `sum` may be either.
+template <class T>
+void add_rows(const T* a, const T* b, T* sum, std::int64_t n) {
+  lanes::for_each(n, [&](std::int64_t i, std::int64_t count) {
+    lanes::store(sum + i, lanes::load(a + i, count) + lanes::load(b + i, count), count);
+  });
+}
+
 struct Normed {
   at::Tensor y, rstd;  // [T, H], and 1 / root mean square [T] in fp32
 };
@@ -77,22 +85,56 @@ Normed normed_rows(const at::Tensor& x, const at::Tensor& weight, double eps) {
   return {std::move(y), std::move(rstd)};
 }
 
-at::Tensor normed_rows_backward(const at::Tensor& dy, const at::Tensor& x, const at::Tensor& weight,
-                                const at::Tensor& rstd) {
-  if (!x.is_cpu()) return gpu::rms_norm_backward(dy, x, weight, rstd);
+// Of x + residual, which goes to `sum`; that may be x.
+Normed normed_sums(const at::Tensor& x, const at::Tensor& residual, const at::Tensor& sum,
+                   const at::Tensor& weight, double eps) {
+  if (!x.is_cpu()) {
+    auto [y, rstd] = gpu::add_rms_norm(x, residual, sum, weight, eps);
+    return {std::move(y), std::move(rstd)};
+  }
+  const std::int64_t rows = x.size(0), n = x.size(1);
+  at::Tensor y = at::empty_like(x), rstd = at::empty({rows}, x.options().dtype(at::kFloat));
+  by_type(x.scalar_type(), "add_rms_norm", [&]<class T>() {
+    const T* xp = x.const_data_ptr<T>();
+    const T* residual_p = residual.const_data_ptr<T>();
+    const T* wp = weight.const_data_ptr<T>();
+    T* sp = sum.mutable_data_ptr<T>();
+    T* yp = y.mutable_data_ptr<T>();
+    float* rp = rstd.mutable_data_ptr<float>();
+    for_each_row(rows, n, [&](std::int64_t r) {
+      add_rows(xp + r * n, residual_p + r * n, sp + r * n, n);
+      rms_norm_row(sp + r * n, wp, yp + r * n, n, eps, rp[r]);
+    });
+  });
+  return {std::move(y), std::move(rstd)};
+}
+
+// The gradient of x, and `dsum` added to it where that is defined.
+at::Tensor normed_rows_backward(const at::Tensor& dy, const at::Tensor& dsum, const at::Tensor& x,
+                                const at::Tensor& weight, const at::Tensor& rstd) {
+  if (!x.is_cpu()) return gpu::rms_norm_backward(dy, dsum, x, weight, rstd);
   const std::int64_t rows = x.size(0), n = x.size(1);
   at::Tensor dx = at::empty_like(x);
   by_type(x.scalar_type(), "rms_norm_backward", [&]<class T>() {
     const T* dyp = dy.const_data_ptr<T>();
+    const T* dsum_p = dsum.defined() ? dsum.const_data_ptr<T>() : nullptr;
     const T* xp = x.const_data_ptr<T>();
     const T* wp = weight.const_data_ptr<T>();
     T* dxp = dx.mutable_data_ptr<T>();
     const float* rp = rstd.const_data_ptr<float>();
     for_each_row(rows, n, [&](std::int64_t r) {
       rms_norm_row_backward(dyp + r * n, xp + r * n, wp, dxp + r * n, n, rp[r]);
+      if (dsum_p != nullptr) add_rows(dxp + r * n, dsum_p + r * n, dxp + r * n, n);
     });
   });
   return dx;
+}
+
+// Of the norm's weight.
+at::Tensor norm_weight_gradient(const at::Tensor& dy, const at::Tensor& x, const at::Tensor& weight,
+                                const at::Tensor& rstd) {
+  const at::Tensor normed = x.to(at::kFloat) * rstd.unsqueeze(1);
+  return (dy.to(at::kFloat) * normed).sum(0).to(weight.scalar_type());
 }
 
 struct RmsNorm : Function<RmsNorm> {
@@ -109,11 +151,29 @@ struct RmsNorm : Function<RmsNorm> {
     const at::Tensor &x = saved[0], &weight = saved[1], &rstd = saved[2];
     const at::Tensor dy = grads[0].contiguous();
     at::Tensor dw;
-    if (ctx->needs_input_grad(1)) {
-      const at::Tensor normed = x.to(at::kFloat) * rstd.unsqueeze(1);
-      dw = (dy.to(at::kFloat) * normed).sum(0).to(weight.scalar_type());
-    }
-    return {normed_rows_backward(dy, x, weight, rstd), dw, at::Tensor()};
+    if (ctx->needs_input_grad(1)) dw = norm_weight_gradient(dy, x, weight, rstd);
+    return {normed_rows_backward(dy, {}, x, weight, rstd), dw, at::Tensor()};
+  }
+};
+
+struct AddRmsNorm : Function<AddRmsNorm> {
+  static Output forward(AutogradContext* ctx, const at::Tensor& x_in, const at::Tensor& residual_in,
+                        const at::Tensor& weight, double eps) {
+    const at::Tensor x = x_in.contiguous(), residual = residual_in.contiguous();
+    const at::Tensor sum = at::empty_like(x);
+    const Normed normed = normed_sums(x, residual, sum, weight, eps);
+    ctx->save_for_backward({sum, weight, normed.rstd});
+    return {sum, normed.y};
+  }
+
+  static Output backward(AutogradContext* ctx, const Output& grads) {
+    const auto saved = ctx->get_saved_variables();
+    const at::Tensor &sum = saved[0], &weight = saved[1], &rstd = saved[2];
+    const at::Tensor dsum = grads[0].contiguous(), dy = grads[1].contiguous();
+    at::Tensor dw;
+    if (ctx->needs_input_grad(2)) dw = norm_weight_gradient(dy, sum, weight, rstd);
+    const at::Tensor dx = normed_rows_backward(dy, dsum, sum, weight, rstd);
+    return {dx, dx, dw, at::Tensor()};
   }
 };
 
@@ -222,6 +282,23 @@ struct ApplyRope : Function<ApplyRope> {
 at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps) {
   if (!at::GradMode::is_enabled()) return normed_rows(x.contiguous(), weight, eps).y;
   return RmsNorm::apply(x, weight, eps);
+}
+
+SumAndNorm add_rms_norm(const at::Tensor& x, const at::Tensor& residual, const at::Tensor& weight,
+                        double eps) {
+  if (at::GradMode::is_enabled()) {
+    const Output both = AddRmsNorm::apply(x, residual, weight, eps);
+    return {both[0], both[1]};
+  }
+  const at::Tensor rows = x.contiguous();
+  at::Tensor sum = at::empty_like(rows);
+  at::Tensor norm = normed_sums(rows, residual.contiguous(), sum, weight, eps).y;
+  return {std::move(sum), std::move(norm)};
+}
+
+at::Tensor add_rms_norm_(const at::Tensor& x, const at::Tensor& residual, const at::Tensor& weight,
+                         double eps) {
+  return normed_sums(x, residual.contiguous(), x, weight, eps).y;
 }
 
 at::Tensor swiglu(const at::Tensor& gate, const at::Tensor& up) {

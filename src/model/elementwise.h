@@ -9,6 +9,19 @@ namespace reflect {
 // last dimension. x [T, H], weight [H] -> [T, H]. Statistics in fp32.
 at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps);
 
+// Rows of a residual stream and their RMSNorm, both [T, H].
+struct SumAndNorm {
+  at::Tensor sum, norm;
+};
+
+// x + residual, rounded to their type, and rms_norm of that, in one pass: the same bits as the two
+// steps, gradients included. x and residual [T, H].
+SumAndNorm add_rms_norm(const at::Tensor& x, const at::Tensor& residual, const at::Tensor& weight,
+                        double eps);
+// The same with the sum in place of x, which is contiguous; returns the norm. Without gradients.
+at::Tensor add_rms_norm_(const at::Tensor& x, const at::Tensor& residual, const at::Tensor& weight,
+                         double eps);
+
 // SwiGLU (Shazeer 2020, arXiv 2002.05202): silu(gate) * up, all [T, I].
 at::Tensor swiglu(const at::Tensor& gate, const at::Tensor& up);
 

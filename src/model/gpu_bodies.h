@@ -46,16 +46,11 @@ REFLECT_ANYWHERE void for_each_pack(const Team& team, std::int64_t n, const Work
   for (std::int64_t i = team.index() * N; i < n; i += team.size() * N) work(i);
 }
 
-// As elementwise.h's rms_norm: y = x rstd, rounded, times weight. n is a multiple of N, here and
-// below.
+// y = x rstd, rounded, times weight; `squares` is the sum of this thread's x^2. n is a multiple of
+// N, here and below.
 template <int N, class T, class Team>
-REFLECT_ANYWHERE void rms_norm_row(const Team& team, const T* x, const T* weight, T* y,
-                                   std::int64_t n, float eps, float* rstd) {
-  float squares = 0;
-  for_each_pack<N>(team, n, [&](std::int64_t i) {
-    const auto xs = load<N>(x + i);
-    for (int k = 0; k < N; ++k) squares += xs[k] * xs[k];
-  });
+REFLECT_ANYWHERE void normed_row(const Team& team, float squares, const T* x, const T* weight, T* y,
+                                 std::int64_t n, float eps, float* rstd) {
   const float r = 1.0f / sqrtf(team.sum(squares) / static_cast<float>(n) + eps);
   for_each_pack<N>(team, n, [&](std::int64_t i) {
     auto ys = load<N>(x + i);
@@ -69,10 +64,41 @@ REFLECT_ANYWHERE void rms_norm_row(const Team& team, const T* x, const T* weight
   if (team.index() == 0) *rstd = r;
 }
 
-// dx = rstd (w dy - x rstd^2 mean(w dy x)).
+// As elementwise.h's rms_norm.
 template <int N, class T, class Team>
-REFLECT_ANYWHERE void rms_norm_row_backward(const Team& team, const T* dy, const T* x,
-                                            const T* weight, T* dx, std::int64_t n, float rstd) {
+REFLECT_ANYWHERE void rms_norm_row(const Team& team, const T* x, const T* weight, T* y,
+                                   std::int64_t n, float eps, float* rstd) {
+  float squares = 0;
+  for_each_pack<N>(team, n, [&](std::int64_t i) {
+    const auto xs = load<N>(x + i);
+    for (int k = 0; k < N; ++k) squares += xs[k] * xs[k];
+  });
+  normed_row<N>(team, squares, x, weight, y, n, eps, rstd);
+}
+
+// As elementwise.h's add_rms_norm; `sum` may be x. Each thread reads the sums that it wrote.
+template <int N, class T, class Team>
+REFLECT_ANYWHERE void add_rms_norm_row(const Team& team, const T* x, const T* residual, T* sum,
+                                       const T* weight, T* y, std::int64_t n, float eps,
+                                       float* rstd) {
+  float squares = 0;
+  for_each_pack<N>(team, n, [&](std::int64_t i) {
+    auto xs = load<N>(x + i);
+    const auto rs = load<N>(residual + i);
+    for (int k = 0; k < N; ++k) {
+      xs.set(k, xs[k] + rs[k]);
+      squares += xs[k] * xs[k];
+    }
+    store(sum + i, xs);
+  });
+  normed_row<N>(team, squares, sum, weight, y, n, eps, rstd);
+}
+
+// dx = rstd (w dy - x rstd^2 mean(w dy x)), rounded, plus dsum where it is not null.
+template <int N, class T, class Team>
+REFLECT_ANYWHERE void rms_norm_row_backward(const Team& team, const T* dy, const T* dsum,
+                                            const T* x, const T* weight, T* dx, std::int64_t n,
+                                            float rstd) {
   float dot = 0;
   for_each_pack<N>(team, n, [&](std::int64_t i) {
     const auto ds = load<N>(dy + i), xs = load<N>(x + i), ws = load<N>(weight + i);
@@ -83,6 +109,10 @@ REFLECT_ANYWHERE void rms_norm_row_backward(const Team& team, const T* dy, const
     auto ds = load<N>(dy + i);
     const auto xs = load<N>(x + i), ws = load<N>(weight + i);
     for (int k = 0; k < N; ++k) ds.set(k, rstd * (ds[k] * ws[k] - xs[k] * mean));
+    if (dsum != nullptr) {
+      const auto sums = load<N>(dsum + i);
+      for (int k = 0; k < N; ++k) ds.set(k, ds[k] + sums[k]);
+    }
     store(dx + i, ds);
   });
 }

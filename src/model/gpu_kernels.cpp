@@ -6,6 +6,7 @@
 #include <c10/cuda/CUDAGuard.h>
 #include <c10/cuda/CUDAStream.h>
 
+#include <algorithm>
 #include <array>
 #include <map>
 #include <mutex>
@@ -69,11 +70,23 @@ std::pair<at::Tensor, at::Tensor> rms_norm(const at::Tensor& x, const at::Tensor
   return {std::move(y), std::move(rstd)};
 }
 
-at::Tensor rms_norm_backward(const at::Tensor& dy, const at::Tensor& x, const at::Tensor& weight,
-                             const at::Tensor& rstd) {
+std::pair<at::Tensor, at::Tensor> add_rms_norm(const at::Tensor& x, const at::Tensor& residual,
+                                               const at::Tensor& sum, const at::Tensor& weight,
+                                               double eps) {
+  at::Tensor y = at::empty_like(x), rstd = at::empty({x.size(0)}, x.options().dtype(at::kFloat));
+  check(launch_add_rms_norm(OnGpuOf(x), as_rows(x), x.const_data_ptr(), residual.const_data_ptr(),
+                            sum.mutable_data_ptr(), weight.const_data_ptr(), y.mutable_data_ptr(),
+                            static_cast<float>(eps), rstd.mutable_data_ptr<float>()),
+        "add_rms_norm");
+  return {std::move(y), std::move(rstd)};
+}
+
+at::Tensor rms_norm_backward(const at::Tensor& dy, const at::Tensor& dsum, const at::Tensor& x,
+                             const at::Tensor& weight, const at::Tensor& rstd) {
   at::Tensor dx = at::empty_like(x);
-  check(launch_rms_norm_backward(OnGpuOf(x), as_rows(x), dy.const_data_ptr(), x.const_data_ptr(),
-                                 weight.const_data_ptr(), dx.mutable_data_ptr(),
+  check(launch_rms_norm_backward(OnGpuOf(x), as_rows(x), dy.const_data_ptr(),
+                                 dsum.defined() ? dsum.const_data_ptr() : nullptr,
+                                 x.const_data_ptr(), weight.const_data_ptr(), dx.mutable_data_ptr(),
                                  rstd.const_data_ptr<float>()),
         "rms_norm_backward");
   return dx;

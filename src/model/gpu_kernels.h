@@ -16,9 +16,13 @@ namespace reflect::gpu {
 // y [T, H] in x's type and 1 / root mean square [T] in fp32.
 std::pair<at::Tensor, at::Tensor> rms_norm(const at::Tensor& x, const at::Tensor& weight,
                                            double eps);
-// The gradient of x.
-at::Tensor rms_norm_backward(const at::Tensor& dy, const at::Tensor& x, const at::Tensor& weight,
-                             const at::Tensor& rstd);
+// The same of x + residual, which is written to `sum`; that may be x.
+std::pair<at::Tensor, at::Tensor> add_rms_norm(const at::Tensor& x, const at::Tensor& residual,
+                                               const at::Tensor& sum, const at::Tensor& weight,
+                                               double eps);
+// The gradient of x, and `dsum` added to it where that is defined.
+at::Tensor rms_norm_backward(const at::Tensor& dy, const at::Tensor& dsum, const at::Tensor& x,
+                             const at::Tensor& weight, const at::Tensor& rstd);
 
 at::Tensor swiglu(const at::Tensor& gate, const at::Tensor& up);
 // The gradients of gate and up.

@@ -88,11 +88,19 @@ __global__ void rms_norm_kernel(const T* x, const T* weight, T* y, std::int64_t 
 }
 
 template <int N, class T>
-__global__ void rms_norm_backward_kernel(const T* dy, const T* x, const T* weight, T* dx,
-                                         std::int64_t n, const float* rstd) {
-  const std::int64_t row = blockIdx.x;
-  rms_norm_row_backward<N>(BlockTeam(), dy + row * n, x + row * n, weight, dx + row * n, n,
-                           rstd[row]);
+__global__ void add_rms_norm_kernel(const T* x, const T* residual, T* sum, const T* weight, T* y,
+                                    std::int64_t n, float eps, float* rstd) {
+  const std::int64_t row = blockIdx.x, begin = row * n;
+  add_rms_norm_row<N>(BlockTeam(), x + begin, residual + begin, sum + begin, weight, y + begin, n,
+                      eps, rstd + row);
+}
+
+template <int N, class T>
+__global__ void rms_norm_backward_kernel(const T* dy, const T* dsum, const T* x, const T* weight,
+                                         T* dx, std::int64_t n, const float* rstd) {
+  const std::int64_t row = blockIdx.x, begin = row * n;
+  rms_norm_row_backward<N>(BlockTeam(), dy + begin, dsum == nullptr ? nullptr : dsum + begin,
+                           x + begin, weight, dx + begin, n, rstd[row]);
 }
 
 template <int N, class T>
@@ -160,17 +168,30 @@ const char* launch_rms_norm(CudaStream stream, const Rows& rows, const void* x, 
   return by_type_and_pack(rows.type, rows.width, launch, x, weight, y);
 }
 
+const char* launch_add_rms_norm(CudaStream stream, const Rows& rows, const void* x,
+                                const void* residual, void* sum, const void* weight, void* y,
+                                float eps, float* rstd) {
+  if (rows.count == 0) return nullptr;
+  const auto launch = [&](auto type, auto pack) {
+    using T = typename decltype(type)::Type;
+    add_rms_norm_kernel<pack><<<rows.count, threads_for(rows.width / pack), 0, stream>>>(
+        static_cast<const T*>(x), static_cast<const T*>(residual), static_cast<T*>(sum),
+        static_cast<const T*>(weight), static_cast<T*>(y), rows.width, eps, rstd);
+  };
+  return by_type_and_pack(rows.type, rows.width, launch, x, residual, sum, weight, y);
+}
+
 const char* launch_rms_norm_backward(CudaStream stream, const Rows& rows, const void* dy,
-                                     const void* x, const void* weight, void* dx,
+                                     const void* dsum, const void* x, const void* weight, void* dx,
                                      const float* rstd) {
   if (rows.count == 0) return nullptr;
   const auto launch = [&](auto type, auto pack) {
     using T = typename decltype(type)::Type;
     rms_norm_backward_kernel<pack><<<rows.count, threads_for(rows.width / pack), 0, stream>>>(
-        static_cast<const T*>(dy), static_cast<const T*>(x), static_cast<const T*>(weight),
-        static_cast<T*>(dx), rows.width, rstd);
+        static_cast<const T*>(dy), static_cast<const T*>(dsum), static_cast<const T*>(x),
+        static_cast<const T*>(weight), static_cast<T*>(dx), rows.width, rstd);
   };
-  return by_type_and_pack(rows.type, rows.width, launch, dy, x, weight, dx);
+  return by_type_and_pack(rows.type, rows.width, launch, dy, dsum, x, weight, dx);
 }
 
 const char* launch_swiglu(CudaStream stream, const Rows& rows, const void* gate, const void* up,

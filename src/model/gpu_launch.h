@@ -21,8 +21,12 @@ struct Rows {
 // Each returns nullptr, or what CUDA says of a launch that failed.
 const char* launch_rms_norm(CudaStream stream, const Rows& rows, const void* x, const void* weight,
                             void* y, float eps, float* rstd);
+const char* launch_add_rms_norm(CudaStream stream, const Rows& rows, const void* x,
+                                const void* residual, void* sum, const void* weight, void* y,
+                                float eps, float* rstd);
+// dsum: the gradient that reaches x beside the norm, or nullptr.
 const char* launch_rms_norm_backward(CudaStream stream, const Rows& rows, const void* dy,
-                                     const void* x, const void* weight, void* dx,
+                                     const void* dsum, const void* x, const void* weight, void* dx,
                                      const float* rstd);
 const char* launch_swiglu(CudaStream stream, const Rows& rows, const void* gate, const void* up,
                           void* y);

@@ -7,6 +7,7 @@
 #include <array>
 #include <cstdlib>
 
+#include "attention.h"
 #include "decoder_block.h"
 #include "packed_weights.h"
 #include "reflect/base/error.h"
@@ -94,7 +95,8 @@ at::Tensor Llama::hidden(const at::Tensor& ids, const PackedRows& rows,
   const auto pass = std::make_shared<const DecoderPass>(
       DecoderPass{own_, rows, rotation_of(rows, inverse_frequency_), adapter,
                   adapter ? adapter->dropout : std::nullopt, options.cache,
-                  options.recompute == Recompute::kSelective, weights_->tensor_group()});
+                  options.recompute == Recompute::kSelective, offsets_on(runtime_.device, rows),
+                  weights_->tensor_group()});
   at::Tensor x = embedded(weights_->embedding(), ids.to(runtime_.device), rows_of(adapter));
   const std::int64_t last = config_.num_hidden_layers - 1;
   for (std::int64_t layer = 0; layer <= last; ++layer)

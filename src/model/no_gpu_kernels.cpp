@@ -14,8 +14,12 @@ namespace {
 std::pair<at::Tensor, at::Tensor> rms_norm(const at::Tensor&, const at::Tensor&, double) {
   fail_without_cuda();
 }
+std::pair<at::Tensor, at::Tensor> add_rms_norm(const at::Tensor&, const at::Tensor&,
+                                               const at::Tensor&, const at::Tensor&, double) {
+  fail_without_cuda();
+}
 at::Tensor rms_norm_backward(const at::Tensor&, const at::Tensor&, const at::Tensor&,
-                             const at::Tensor&) {
+                             const at::Tensor&, const at::Tensor&) {
   fail_without_cuda();
 }
 at::Tensor swiglu(const at::Tensor&, const at::Tensor&) {

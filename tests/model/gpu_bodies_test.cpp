@@ -16,6 +16,7 @@
 #include <thread>
 #include <vector>
 
+#include "close.h"
 #include "model/elementwise.h"
 #include "model/fp8.h"
 #include "model/gpu_bodies.h"
@@ -79,14 +80,6 @@ T* row_of(at::Tensor& x, std::int64_t row) {
   return x.data_ptr<T>() + row * x.size(1);
 }
 
-// fp32 differs by the order of sums, bf16 by one rounding of the result.
-void check_close(const at::Tensor& own, const at::Tensor& expected) {
-  const double bound = own.scalar_type() == at::kFloat ? 2e-6 : 1.0 / 128;
-  const at::Tensor wide = expected.to(at::kFloat);
-  const at::Tensor difference = (own.to(at::kFloat) - wide).abs() / wide.abs().clamp_min(1);
-  CHECK(difference.max().item<double>() <= bound);
-}
-
 }  // namespace
 
 TEMPLATE_TEST_CASE("GPU arithmetic: RMSNorm and its gradient", "", float, c10::BFloat16) {
@@ -102,14 +95,42 @@ TEMPLATE_TEST_CASE("GPU arithmetic: RMSNorm and its gradient", "", float, c10::B
       gpu::rms_norm_row<8>(team, at(x), weight.data_ptr<TestType>(), at(y), 72, 1e-5f, r);
     });
     by_team(alone, [&](const auto& team) {
-      gpu::rms_norm_row_backward<1>(team, at(dy), at(x), weight.data_ptr<TestType>(), at(dx), 72,
-                                    *r);
+      const TestType* none = nullptr;
+      gpu::rms_norm_row_backward<1>(team, at(dy), none, at(x), weight.data_ptr<TestType>(), at(dx),
+                                    72, *r);
     });
   }
   const at::Tensor leaf = x.clone().requires_grad_(true);
   const at::Tensor expected = rms_norm(leaf, weight.squeeze(0), 1e-5);
   expected.backward(dy);
   check_close(y, expected.detach());
+  check_close(dx, leaf.grad());
+}
+
+TEMPLATE_TEST_CASE("GPU arithmetic: RMSNorm of a sum and its gradient", "", float, c10::BFloat16) {
+  at::manual_seed(6);
+  const bool alone = GENERATE(true, false);
+  at::Tensor x = numbers<TestType>(3, 72), residual = numbers<TestType>(3, 72);
+  at::Tensor dy = numbers<TestType>(3, 72), dsum = numbers<TestType>(3, 72);
+  at::Tensor weight = numbers<TestType>(1, 72), sum = x.clone();  // in place
+  at::Tensor y = at::empty_like(x), dx = at::empty_like(x), rstd = at::empty({3});
+  for (std::int64_t row = 0; row < 3; ++row) {
+    const auto at = [&](at::Tensor& t) { return row_of<TestType>(t, row); };
+    float* r = rstd.data_ptr<float>() + row;
+    by_team(alone, [&](const auto& team) {
+      gpu::add_rms_norm_row<8>(team, at(sum), at(residual), at(sum), weight.data_ptr<TestType>(),
+                               at(y), 72, 1e-5f, r);
+    });
+    by_team(alone, [&](const auto& team) {
+      gpu::rms_norm_row_backward<4>(team, at(dy), at(dsum), at(sum), weight.data_ptr<TestType>(),
+                                    at(dx), 72, *r);
+    });
+  }
+  const at::Tensor leaf = x.clone().requires_grad_(true);
+  const SumAndNorm expected = add_rms_norm(leaf, residual, weight.squeeze(0), 1e-5);
+  CHECK(at::equal(sum, expected.sum));
+  check_close(y, expected.norm.detach());
+  (expected.sum * dsum + expected.norm * dy).sum().backward();
   check_close(dx, leaf.grad());
 }
 

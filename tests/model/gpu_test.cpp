@@ -2,6 +2,8 @@
 // these tests say so and check nothing.
 #include <ATen/Context.h>
 #include <ATen/TensorOperators.h>
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/equal.h>
 #include <ATen/ops/randint.h>
@@ -12,7 +14,9 @@
 #include <functional>
 #include <vector>
 
+#include "close.h"
 #include "model/attention.h"
+#include "model/dense.h"
 #include "model/elementwise.h"
 #include "model/fp8.h"
 #include "model/nf4.h"
@@ -26,13 +30,6 @@ bool has_gpu() {
   const bool has = at::globalContext().hasCUDA();
   if (!has) WARN("no GPU here: nothing is checked");
   return has;
-}
-
-// As the reference on the CPU, within what the order of sums and one rounding allow.
-void check_close(const at::Tensor& own, const at::Tensor& expected, double bound) {
-  const at::Tensor wide = expected.to(at::kFloat);
-  const at::Tensor difference = (own.cpu().to(at::kFloat) - wide).abs() / wide.abs().clamp_min(1);
-  CHECK(difference.max().item<double>() <= bound);
 }
 
 using Inputs = std::vector<at::Tensor>;
@@ -67,6 +64,13 @@ TEST_CASE("on a GPU: elementwise steps and their gradients") {
       {numbers({33, width}), numbers({width})},
       [](const Inputs& in) { return rms_norm(in[0], in[1], 1e-5); }, bound * 8);
   compare(
+      {numbers({33, width}), numbers({33, width}), numbers({width})},
+      [](const Inputs& in) {
+        const SumAndNorm both = add_rms_norm(in[0], in[1], in[2], 1e-5);
+        return at::cat({both.sum, both.norm});
+      },
+      bound * 8);
+  compare(
       {numbers({33, width}), numbers({33, width})},
       [](const Inputs& in) { return swiglu(in[0], in[1]); }, bound);
   const at::Tensor angles = at::randn({33, width / 4});  // two heads
@@ -77,6 +81,28 @@ TEST_CASE("on a GPU: elementwise steps and their gradients") {
         return apply_rope(in[0], {angles.cos().to(device), angles.sin().to(device)});
       },
       bound);
+}
+
+TEST_CASE("on a GPU: a projection with an adapter and its gradients") {
+  if (!has_gpu()) return;
+  at::manual_seed(5);
+  const auto type = GENERATE(at::kFloat, at::kBFloat16);
+  const double bound = type == at::kFloat ? 1e-4 : 1.0 / 16;
+  const at::Tensor weight = (at::randn({96, 64}) / 8).to(type), drop = at::randn({40, 64});
+  const bool dropout = GENERATE(false, true);
+  const auto tuned = [&](const Inputs& in) {
+    const at::Device device = in[0].device();
+    const LoraPair pair{in[1], in[2]};
+    LoraBranch branch{pair, 2.0, {}};
+    if (dropout) branch.dropped = in[0] * drop.gt(0).to(device);
+    return dense_with_lora(in[0], weight.to(device), branch);
+  };
+  const Inputs inputs = {at::randn({40, 64}).to(type), at::randn({8, 64}) / 8,
+                         at::randn({96, 8}) / 8};
+  compare(inputs, tuned, bound);
+  const at::NoGradGuard no_grad;
+  const Inputs there = {inputs[0].to(at::kCUDA), inputs[1].to(at::kCUDA), inputs[2].to(at::kCUDA)};
+  check_close(tuned(there), tuned(inputs), bound);
 }
 
 TEST_CASE("on a GPU: cross-entropy and its gradient") {
@@ -121,5 +147,8 @@ TEST_CASE("on a GPU: attention of packed rows, with grouped heads and a window")
   };
   compare(
       {numbers(4), numbers(2), numbers(2)},
-      [&](const Inputs& in) { return attention(in[0], in[1], in[2], rows, shape); }, 1.0 / 16);
+      [&](const Inputs& in) {
+        return attention(in[0], in[1], in[2], rows, shape, offsets_on(in[0].device(), rows));
+      },
+      1.0 / 16);
 }
