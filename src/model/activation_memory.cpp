@@ -1,6 +1,7 @@
 // What the functions of decoder_block, dense, attention and elementwise save for their gradients.
 #include <algorithm>
 
+#include "block_attention.h"
 #include "reflect/model/memory.h"
 
 namespace reflect {
@@ -63,7 +64,9 @@ class BlockTerms {
 
   std::int64_t rows(std::int64_t columns) const { return pass_.tokens * columns * width_; }
   // All rows in one call of a kernel that needs no copy of a key head for each query head.
-  bool packed_attention() const { return !pass_.on_cpu && pass_.dtype == at::kBFloat16; }
+  bool packed_attention() const {
+    return pass_.on_cpu ? has_block_attention(pass_.dtype) : pass_.dtype == at::kBFloat16;
+  }
   std::int64_t repeated_key() const {
     return model_.num_attention_heads == model_.num_key_value_heads ? key_ : query_;
   }

@@ -1,65 +1,27 @@
 #include "block_attention.h"
 
 #include <ATen/Parallel.h>
-#include <ATen/native/CPUBlas.h>
+#include <ATen/core/grad_mode.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
-#include <c10/core/InferenceMode.h>
+#include <torch/csrc/autograd/custom_function.h>
 
-#include <algorithm>
 #include <cmath>
-#include <cstdint>
-#include <type_traits>
-#include <vector>
+#include <utility>
 
-#include "lanes.h"
+#include "attention_blocks.h"
+#include "block_attention_backward.h"
 
 namespace reflect {
 
 namespace {
 
+using blocks::BlockPlan, blocks::KeyBlock, blocks::kKeys, blocks::QueryBlock, blocks::Seen;
+
 constexpr std::int64_t kQueries = 32;  // of a block
-constexpr std::int64_t kKeys = 64;     // of a block
-constexpr std::int64_t kStep = 16;     // a part of a block is padded to a multiple of this
-
-// Up to kKeys consecutive keys of one row.
-struct KeyBlock {
-  std::int64_t token;     // of the first key
-  std::int64_t position;  // of the first key in its text
-  std::int64_t count;
-  std::int64_t padded() const { return (count + kStep - 1) / kStep * kStep; }
-};
-
-// Up to kQueries consecutive tokens of one row.
-struct QueryBlock {
-  std::int64_t row, token, position, count;
-};
-
-// The blocks of all rows, and for each row the key blocks that its text consists of.
-struct BlockPlan {
-  std::vector<KeyBlock> keys;
-  std::vector<QueryBlock> queries;
-  std::vector<std::vector<std::int64_t>> chain;  // [rows] indices into keys, in order of position
-
-  explicit BlockPlan(const PackedRows& rows) {
-    const std::vector<std::int64_t> first = rows.first_positions();
-    for (std::int64_t r = 0; r < rows.rows(); ++r) {
-      const std::int64_t parent = rows.parent.empty() ? -1 : rows.parent[r];
-      chain.push_back(parent < 0 ? std::vector<std::int64_t>() : chain[parent]);
-      const std::int64_t begin = rows.offsets[r], n = rows.length(r);
-      for (std::int64_t i = 0; i < n; i += kKeys) {
-        chain.back().push_back(static_cast<std::int64_t>(keys.size()));
-        keys.push_back({begin + i, first[r] + i, std::min(kKeys, n - i)});
-      }
-      for (std::int64_t i = 0; i < n; i += kQueries)
-        queries.push_back({r, begin + i, first[r] + i, std::min(kQueries, n - i)});
-    }
-  }
-};
 
 // Keys and values of one layer as the product kernel reads them: per key block and key head, keys
-// as [head_dim][kKeys] and values as [kKeys][head_dim]; in bf16 two consecutive elements of the
-// summed dimension stand beside each other. What pads a block is zero.
+// as [head_dim][kKeys] and values as [kKeys][head_dim].
 template <class T>
 class PackedKeys {
  public:
@@ -75,8 +37,8 @@ class PackedKeys {
       for (std::int64_t i = begin; i < end; ++i) {
         const KeyBlock& block = plan.keys[i / heads_];
         const std::int64_t from = block.token * stride + i % heads_ * d;
-        pack_keys(kp + from, stride, d, block, place(0, i));
-        pack_values(vp + from, stride, d, block, place(1, i));
+        blocks::pack_columns(kp + from, stride, block.count, d, place(0, i), kKeys);
+        blocks::pack_rows(vp + from, stride, block.count, d, place(1, i));
       }
     });
   }
@@ -89,42 +51,8 @@ class PackedKeys {
   }
 
  private:
-  static constexpr bool kPaired = std::is_same_v<T, at::BFloat16>;
-  using Unit = std::uint32_t;  // one fp32 number or a pair of bf16 numbers
-
   T* place(std::int64_t which, std::int64_t index) const {
     return storage_.data_ptr<T>() + (which * storage_.size(1) + index) * size_;
-  }
-
-  static void pack_keys(const T* from, std::int64_t stride, std::int64_t d, const KeyBlock& block,
-                        T* to) {
-    const std::int64_t units = kPaired ? d / 2 : d;
-    Unit* out = reinterpret_cast<Unit*>(to);
-    for (std::int64_t j = 0; j < block.padded(); ++j) {
-      const Unit* key = reinterpret_cast<const Unit*>(from + j * stride);
-      for (std::int64_t u = 0; u < units; ++u) out[u * kKeys + j] = j < block.count ? key[u] : 0;
-    }
-  }
-
-  static void pack_values(const T* from, std::int64_t stride, std::int64_t d, const KeyBlock& block,
-                          T* to) {
-    if constexpr (kPaired) {
-      const std::vector<T> zeros(d, T(0));
-      for (std::int64_t j = 0; j < block.padded(); j += 2) {
-        const auto values = [&](std::int64_t key) {
-          return key < block.count ? from + key * stride : zeros.data();
-        };
-        interleave(values(j), values(j + 1), d, reinterpret_cast<Unit*>(to + j * d));
-      }
-    } else {
-      for (std::int64_t j = 0; j < block.count; ++j) std::copy_n(from + j * stride, d, to + j * d);
-      std::fill(to + block.count * d, to + block.padded() * d, T(0));
-    }
-  }
-
-  static void interleave(const T* first, const T* second, std::int64_t d, Unit* to) {
-    for (std::int64_t i = 0; i < d; ++i)
-      to[i] = static_cast<Unit>(first[i].x) | static_cast<Unit>(second[i].x) << 16;
   }
 
   std::int64_t heads_, size_;
@@ -139,11 +67,12 @@ class QueryWork {
   QueryWork(const AttentionShape& shape, const BlockPlan& plan) : shape_(shape), plan_(plan) {}
 
   // One query head of one block: q and out are its first token's, `stride` elements a token.
+  // `log_sums`: [count] of BlockAttention.
   void attend(const QueryBlock& block, std::int64_t kv_head, const PackedKeys<T>& packed,
-              const T* q, std::int64_t stride, T* out) {
+              const T* q, std::int64_t stride, T* out, float* log_sums) {
     visible_.clear();
     for (const std::int64_t b : plan_.chain[block.row])
-      if (is_visible(plan_.keys[b], block)) visible_.push_back(b);
+      if (is_visible(plan_.keys[b], block, shape_.window)) visible_.push_back(b);
     const std::size_t elements = visible_.size() * kQueries * kKeys;
     if (scores_.size() < elements) {
       scores_.resize(elements);
@@ -151,15 +80,16 @@ class QueryWork {
     }
     sums_.resize(kQueries * shape_.head_dim);
     const std::int64_t d = shape_.head_dim;
+    const auto keys_of = [&](std::size_t b) {
+      return blocks::padded(plan_.keys[visible_[b]].count);
+    };
     for (std::size_t b = 0; b < visible_.size(); ++b)
-      multiply(block.count, plan_.keys[visible_[b]].padded(), d, q, stride,
-               packed.keys(visible_[b], kv_head), kKeys, scores_.data() + b * kQueries * kKeys,
-               kKeys, false);
-    for (std::int64_t i = 0; i < block.count; ++i) softmax(i, block.position + i);
+      blocks::multiply({block.count, keys_of(b), d}, q, stride, packed.keys(visible_[b], kv_head),
+                       kKeys, scores_.data() + b * kQueries * kKeys, kKeys, false);
+    for (std::int64_t i = 0; i < block.count; ++i) log_sums[i] = softmax(i, block.position + i);
     for (std::size_t b = 0; b < visible_.size(); ++b)
-      multiply(block.count, d, plan_.keys[visible_[b]].padded(),
-               probabilities_.data() + b * kQueries * kKeys, kKeys,
-               packed.values(visible_[b], kv_head), d, sums_.data(), d, b > 0);
+      blocks::multiply({block.count, d, keys_of(b)}, probabilities_.data() + b * kQueries * kKeys,
+                       kKeys, packed.values(visible_[b], kv_head), d, sums_.data(), d, b > 0);
     for (std::int64_t i = 0; i < block.count; ++i)
       lanes::for_each(d, [&](std::int64_t j, std::int64_t count) {
         const lanes::Floats sum = lanes::load(sums_.data() + i * d + j, count);
@@ -168,47 +98,26 @@ class QueryWork {
   }
 
  private:
-  // c [m, n] = a [m, k] b [k, n], plus c with `add`.
-  static void multiply(std::int64_t m, std::int64_t n, std::int64_t k, const T* a, std::int64_t lda,
-                       const T* b, std::int64_t ldb, float* c, std::int64_t ldc, bool add) {
-    at::native::cpublas::brgemm(m, n, k, lda, ldb, ldc, add, a, b, c,
-                                std::is_same_v<T, at::BFloat16>);
-  }
-
-  bool is_visible(const KeyBlock& keys, const QueryBlock& queries) const {
-    const bool past = keys.position <= queries.position + queries.count - 1;
-    return past &&
-           (!shape_.window || keys.position + keys.count - 1 > queries.position - *shape_.window);
-  }
-
-  // Keys [begin, end) of a block are seen from `position`.
-  struct Seen {
-    std::int64_t begin, end;
-  };
-  Seen seen(const KeyBlock& keys, std::int64_t position) const {
-    const std::int64_t end = std::clamp<std::int64_t>(position + 1 - keys.position, 0, keys.count);
-    const std::int64_t first = shape_.window ? position + 1 - *shape_.window - keys.position : 0;
-    return {std::clamp<std::int64_t>(first, 0, end), end};
-  }
-
-  // Row i's probabilities, not yet divided by their sum, which goes into scale_of_row_.
-  void softmax(std::int64_t i, std::int64_t position) {
+  // Row i's probabilities, not yet divided by their sum, which goes into scale_of_row_. Returns the
+  // logarithm of the sum of the exponentials of its scaled scores.
+  float softmax(std::int64_t i, std::int64_t position) {
     const float scale = 1.0f / std::sqrt(static_cast<float>(shape_.head_dim));
     float top = -INFINITY, sum = 0;
     for (std::size_t b = 0; b < visible_.size(); ++b) {
-      const Seen s = seen(plan_.keys[visible_[b]], position);
+      const Seen s = seen_keys(plan_.keys[visible_[b]], position, shape_.window);
       top = std::max(top, lanes::largest(row_of(scores_, b, i) + s.begin, s.end - s.begin));
     }
     for (std::size_t b = 0; b < visible_.size(); ++b) {
       const KeyBlock& keys = plan_.keys[visible_[b]];
-      const Seen s = seen(keys, position);
+      const Seen s = seen_keys(keys, position, shape_.window);
       const float* score = row_of(scores_, b, i);
       T* p = row_of(probabilities_, b, i);
       std::fill(p, p + s.begin, T(0));
       sum += exponentials(score + s.begin, s.end - s.begin, scale, top, p + s.begin);
-      std::fill(p + s.end, p + keys.padded(), T(0));
+      std::fill(p + s.end, p + blocks::padded(keys.count), T(0));
     }
     scale_of_row_[i] = 1.0f / sum;
+    return scale * top + std::log(sum);
   }
 
   template <class X>
@@ -238,10 +147,12 @@ class QueryWork {
 
 template <class T>
 void attend_all(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
-                const BlockPlan& plan, const AttentionShape& shape, at::Tensor& out) {
+                const BlockPlan& plan, const AttentionShape& shape, at::Tensor& out,
+                at::Tensor& log_sums) {
   const PackedKeys<T> packed(k, v, plan, shape);
   const T* qp = q.const_data_ptr<T>();
   T* op = out.mutable_data_ptr<T>();
+  float* lp = log_sums.mutable_data_ptr<float>();
   const auto blocks = static_cast<std::int64_t>(plan.queries.size());
   const std::int64_t d = shape.head_dim, stride = shape.heads * d;
   // Heads outermost: every thread gets rows of all lengths.
@@ -251,30 +162,76 @@ void attend_all(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
       const std::int64_t head = job / blocks;
       const QueryBlock& block = plan.queries[job % blocks];
       const std::int64_t at = block.token * stride + head * d;
-      work.attend(block, head / (shape.heads / shape.kv_heads), packed, qp + at, stride, op + at);
+      work.attend(block, head / (shape.heads / shape.kv_heads), packed, qp + at, stride, op + at,
+                  lp + head * q.size(0) + block.token);
     }
-    at::native::cpublas::brgemm_release(std::is_same_v<T, at::BFloat16>);
+    blocks::release<T>();
   });
 }
 
-}  // namespace
+struct Attended {
+  at::Tensor out;       // as q
+  at::Tensor log_sums;  // [heads, T] fp32: logarithms of the softmax's denominators
+};
 
-bool can_use_block_attention(const at::Tensor& q, const AttentionShape& shape) {
-  if (!c10::InferenceMode::is_enabled() || !q.is_cpu() || shape.head_dim % 2 != 0) return false;
-  if (q.scalar_type() == at::kFloat) return __builtin_cpu_supports("avx2");
-  return q.scalar_type() == at::kBFloat16 && __builtin_cpu_supports("avx512bf16");
+Attended attend_in_blocks(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                          const PackedRows& rows, const AttentionShape& shape) {
+  Attended result{at::empty_like(q),
+                  at::empty({shape.heads, q.size(0)}, q.options().dtype(at::kFloat))};
+  const BlockPlan plan(rows, kQueries);
+  if (q.scalar_type() == at::kFloat)
+    attend_all<float>(q, k, v, plan, shape, result.out, result.log_sums);
+  else
+    attend_all<at::BFloat16>(q, k, v, plan, shape, result.out, result.log_sums);
+  return result;
 }
 
-at::Tensor block_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+struct Layout : torch::CustomClassHolder {
+  Layout(PackedRows of, AttentionShape by) : rows(std::move(of)), shape(by) {}
+  PackedRows rows;
+  AttentionShape shape;
+};
+
+struct BlockAttention : torch::autograd::Function<BlockAttention> {
+  using Context = torch::autograd::AutogradContext;
+  using Tensors = torch::autograd::variable_list;
+
+  static at::Tensor forward(Context* ctx, const at::Tensor& q, const at::Tensor& k,
+                            const at::Tensor& v, const PackedRows& rows,
+                            const AttentionShape& shape) {
+    Attended attended = attend_in_blocks(q, k, v, rows, shape);
+    ctx->save_for_backward({q, k, v, attended.out, attended.log_sums});
+    ctx->saved_data["layout"] = c10::IValue::make_capsule(c10::make_intrusive<Layout>(rows, shape));
+    return attended.out;
+  }
+
+  static Tensors backward(Context* ctx, const Tensors& gradients) {
+    const Tensors saved = ctx->get_saved_variables();
+    const auto layout =
+        c10::static_intrusive_pointer_cast<Layout>(ctx->saved_data["layout"].toCapsule());
+    AttentionGradients d = block_attention_backward(
+        gradients[0].contiguous(), {saved[0], saved[1], saved[2], saved[3], saved[4]}, layout->rows,
+        layout->shape);
+    return {d.q, d.k, d.v, at::Tensor(), at::Tensor()};
+  }
+};
+
+}  // namespace
+
+bool has_block_attention(at::ScalarType dtype) {
+  if (dtype == at::kFloat) return __builtin_cpu_supports("avx2");
+  return dtype == at::kBFloat16 && __builtin_cpu_supports("avx512bf16");
+}
+
+bool can_use_block_attention(const at::Tensor& q, const AttentionShape& shape) {
+  return q.is_cpu() && shape.head_dim % 2 == 0 && has_block_attention(q.scalar_type());
+}
+
+at::Tensor block_attention(const at::Tensor& q_in, const at::Tensor& k_in, const at::Tensor& v_in,
                            const PackedRows& rows, const AttentionShape& shape) {
-  const at::Tensor queries = q.contiguous(), keys = k.contiguous(), values = v.contiguous();
-  at::Tensor out = at::empty_like(queries);
-  const BlockPlan plan(rows);
-  if (q.scalar_type() == at::kFloat)
-    attend_all<float>(queries, keys, values, plan, shape, out);
-  else
-    attend_all<at::BFloat16>(queries, keys, values, plan, shape, out);
-  return out;
+  const at::Tensor q = q_in.contiguous(), k = k_in.contiguous(), v = v_in.contiguous();
+  if (!at::GradMode::is_enabled()) return attend_in_blocks(q, k, v, rows, shape).out;
+  return BlockAttention::apply(q, k, v, rows, shape);
 }
 
 }  // namespace reflect

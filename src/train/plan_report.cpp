@@ -22,9 +22,12 @@ std::string short_count(std::int64_t number) {
 // 12345.6 -> "12,346"; below 100 with three digits.
 std::string grouped(double number) {
   if (number < 100) return fmt::format("{:.3g}", number);
-  std::string text = fmt::format("{:.0f}", number);
-  for (auto at = static_cast<std::ptrdiff_t>(text.size()) - 3; at > 0; at -= 3)
-    text.insert(static_cast<std::size_t>(at), ",");
+  const std::string digits = fmt::format("{:.0f}", number);
+  std::string text;
+  for (std::size_t i = 0; i < digits.size(); ++i) {
+    if (i > 0 && (digits.size() - i) % 3 == 0) text.push_back(',');
+    text.push_back(digits[i]);
+  }
   return text;
 }
 

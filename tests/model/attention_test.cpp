@@ -2,6 +2,7 @@
 #include "model/attention.h"
 
 #include <ATen/CPUGeneratorImpl.h>
+#include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/empty_like.h>
@@ -10,6 +11,7 @@
 #include <ATen/ops/softmax.h>
 #include <c10/core/InferenceMode.h>
 
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <cmath>
 
@@ -66,6 +68,25 @@ Inputs random_inputs(std::int64_t tokens, const AttentionShape& shape, at::Scala
   return {random(shape.heads), random(shape.kv_heads), random(shape.kv_heads)};
 }
 
+// Of the sum of the result times numbers that depend on q alone.
+template <class Attention>
+Inputs gradients(const Attention& attend, const Inputs& of, const PackedRows& rows,
+                 const AttentionShape& shape) {
+  const auto leaf = [](const at::Tensor& x) { return x.clone().set_requires_grad(true); };
+  const Inputs x{leaf(of.q), leaf(of.k), leaf(of.v)};
+  const at::Tensor out = attend(x.q, x.k, x.v, rows, shape);
+  const at::Tensor weights = of.q.to(at::kFloat).cos();
+  (out.to(at::kFloat) * weights).sum().backward();
+  return {x.q.grad(), x.k.grad(), x.v.grad()};
+}
+
+double largest_difference(const Inputs& a, const Inputs& b) {
+  const auto difference = [](const at::Tensor& x, const at::Tensor& y) {
+    return (x.to(at::kFloat) - y.to(at::kFloat)).abs().max().item<double>();
+  };
+  return std::max({difference(a.q, b.q), difference(a.k, b.k), difference(a.v, b.v)});
+}
+
 const std::vector<PackedRows> kLayouts = {
     {{0, 1}, {}, {}},
     {{0, 70}, {}, {}},
@@ -87,14 +108,41 @@ TEST_CASE("attention over rows and trees of rows is its definition") {
         const auto difference = [&](const at::Tensor& result) {
           return (result.to(at::kFloat) - expected).abs().max().item<float>();
         };
-        {
-          const c10::InferenceMode no_gradients;
-          CHECK(difference(attention(x.q, x.k, x.v, rows, shape)) < 1e-5);
-        }
-        // With a gradient another implementation runs.
-        const at::Tensor wanted = x.q.clone().set_requires_grad(true);
-        CHECK(difference(attention(wanted, x.k, x.v, rows, shape).detach()) < 1e-5);
+        CHECK(difference(attention(x.q, x.k, x.v, rows, shape)) < 1e-5);
       }
+}
+
+TEST_CASE("gradients of attention are those of its definition") {
+  for (const std::optional<std::int64_t> window : {std::optional<std::int64_t>(), {7}, {45}})
+    for (const AttentionShape shape : {AttentionShape{4, 2, 16, window}, {3, 1, 64, window}})
+      for (const PackedRows& rows : kLayouts) {
+        INFO(rows.tokens() << " tokens, window " << window.value_or(0) << ", head_dim "
+                           << shape.head_dim);
+        const Inputs x = random_inputs(rows.tokens(), shape, at::kFloat);
+        const Inputs expected = gradients(naive, x, rows, shape);
+        const Inputs result = gradients(attention, x, rows, shape);
+        CHECK(largest_difference(result, expected) < 2e-5);
+        const Inputs rounded = random_inputs(rows.tokens(), shape, at::kBFloat16);
+        CHECK(largest_difference(gradients(attention, rounded, rows, shape), expected) < 0.1);
+      }
+}
+
+TEST_CASE("gradients of attention do not depend on threads or on the other rows of a pack") {
+  const AttentionShape shape{4, 2, 32, std::nullopt};
+  const PackedRows rows{{0, 70, 200, 331}, {}, {}}, alone{{0, 130}, {}, {}};
+  for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16}) {
+    const Inputs x = random_inputs(rows.tokens(), shape, dtype);
+    const Inputs all = gradients(attention, x, rows, shape);
+    const int threads = at::get_num_threads();
+    at::set_num_threads(1);
+    const Inputs by_one = gradients(attention, x, rows, shape);
+    at::set_num_threads(threads);
+    CHECK(largest_difference(all, by_one) == 0);
+    const auto second = [](const Inputs& of) {
+      return Inputs{of.q.narrow(0, 70, 130), of.k.narrow(0, 70, 130), of.v.narrow(0, 70, 130)};
+    };
+    CHECK(largest_difference(second(all), gradients(attention, second(x), alone, shape)) == 0);
+  }
 }
 
 TEST_CASE("attention in bf16 is close to its definition") {
