@@ -38,8 +38,9 @@ def last_turn(tok, user, answer):
 
 @torch.inference_mode()
 def mean_nll(model, context, target):
-    logits = model(torch.tensor([context + target])).logits[0, len(context) - 1:-1].double()
-    return -torch.log_softmax(logits, -1)[torch.arange(len(target)), torch.tensor(target)].mean().item()
+    ids = torch.tensor([context + target], device=model.device)
+    logits = model(ids).logits[0, len(context) - 1:-1].double()
+    return -torch.log_softmax(logits, -1).gather(1, ids[0, len(context):, None]).mean().item()
 
 
 def scores(model, tok, row):

@@ -1,21 +1,26 @@
 #!/usr/bin/env python3
 """Write a checkpoint of a true shape with random bf16 weights, and rows to train on, for bench/gpu.sh.
 
-usage: bench/gpu_model.py SHAPE TOKENIZER OUT ROWS.jsonl
-  SHAPE      8b (Llama-3.1-8B) or tiny (for a trial on a CPU)
+usage: bench/gpu_model.py SHAPE TOKENIZER OUT ROWS.jsonl [--sparse]
+  SHAPE      8b, 70b (Llama-3.1) or tiny (for a trial on a CPU)
   TOKENIZER  folder of a checkpoint whose tokenizer and chat template are taken; ids above its own
              vocabulary never occur
+  --sparse   projections are zeros that take no disk: for a base whose codes bench/gpu_codes.py makes
 """
 import json
+import math
 import pathlib
 import random
 import shutil
+import struct
 import sys
 
 import torch
 from safetensors.torch import save_file
 
 SHAPES = {
+    "70b": dict(hidden_size=8192, intermediate_size=28672, num_hidden_layers=80, num_attention_heads=64,
+                num_key_value_heads=8, head_dim=128, vocab_size=128256),
     "8b": dict(hidden_size=4096, intermediate_size=14336, num_hidden_layers=32, num_attention_heads=32,
                num_key_value_heads=8, head_dim=128, vocab_size=128256),
     "tiny": dict(hidden_size=128, intermediate_size=256, num_hidden_layers=2, num_attention_heads=4,
@@ -46,8 +51,24 @@ def random_tensor(shape, device):
     return (torch.randn(shape, device=device, dtype=torch.bfloat16) * spread).cpu()
 
 
+def save_sparse(shapes, path):
+    """bf16 tensors: norms are ones, and what follows them is a hole in the file."""
+    header, end = {"__metadata__": {"format": "pt"}}, 0
+    for name, shape in sorted(shapes.items(), key=lambda item: len(item[1])):
+        size = 2 * math.prod(shape)
+        header[name] = {"dtype": "BF16", "shape": list(shape), "data_offsets": [end, end + size]}
+        end += size
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    norms = sum(shape[0] for shape in shapes.values() if len(shape) == 1)
+    with open(path, "wb") as file:
+        file.write(struct.pack("<Q", len(text)) + text + b"\x80\x3f" * norms)
+        file.truncate(8 + len(text) + end)
+
+
 def main():
-    shape, tokenizer, out, rows = sys.argv[1:]
+    sparse = "--sparse" in sys.argv
+    shape, tokenizer, out, rows = [argument for argument in sys.argv[1:] if argument != "--sparse"]
     config = SHAPES[shape] | dict(
         architectures=["LlamaForCausalLM"], model_type="llama", max_position_embeddings=131072,
         rms_norm_eps=1e-5, rope_theta=500000.0, hidden_act="silu", attention_bias=False, mlp_bias=False,
@@ -60,10 +81,13 @@ def main():
     files, size = {}, 0
     for i, part in enumerate(parts):
         name = f"model-{i + 1:05}-of-{len(parts):05}.safetensors"
-        tensors = {key: random_tensor(shape, device) for key, shape in part.items()}
-        save_file(tensors, out / name, metadata={"format": "pt"})
+        if sparse and i > 0:
+            save_sparse(part, out / name)
+        else:
+            tensors = {key: random_tensor(shape, device) for key, shape in part.items()}
+            save_file(tensors, out / name, metadata={"format": "pt"})
         files |= dict.fromkeys(part, name)
-        size += sum(t.nbytes for t in tensors.values())
+        size += sum(2 * math.prod(shape) for shape in part.values())
     index = {"metadata": {"total_size": size}, "weight_map": files}
     (out / "model.safetensors.index.json").write_text(json.dumps(index, indent=1))
     (out / "config.json").write_text(json.dumps(config, indent=2))
@@ -73,7 +97,8 @@ def main():
     numbers = random.Random(0)
     with open(rows, "w", encoding="utf-8") as file:
         for _ in range(400):
-            sums = [f"{numbers.randrange(100)} + {numbers.randrange(100)}" for _ in range(120)]
+            # Three rows fill 4096 tokens.
+            sums = [f"{numbers.randrange(100)} + {numbers.randrange(100)}" for _ in range(112)]
             answer = "\n".join(f"{s} = {eval(s)}" for s in sums)
             file.write(json.dumps({"instruction": sums[0] + " = ?", "input": "", "output": answer}) + "\n")
 
