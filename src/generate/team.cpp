@@ -9,8 +9,8 @@
 namespace reflect {
 namespace {
 
-// Requests of each rank between two exchanges: many batches, so that rows can take free places.
-constexpr std::size_t kRequestsOfRank = 256;
+// Of each rank between two exchanges: so many requests and batches that rows can take free places.
+constexpr std::size_t kRequestsOfRank = 256, kBatchesOfRank = 4;
 
 Json json_of(const SamplingConfig& sampling) {
   return {sampling.temperature,        sampling.top_p,          sampling.top_k, sampling.min_p,
@@ -50,11 +50,20 @@ std::string packed(const Json& json) {
 Team::Team(ProcessGroup group, std::vector<const Engine*> engines)
     : group_(std::move(group)), engines_(std::move(engines)) {}
 
+std::size_t Team::add(const Engine& engine) {
+  engines_.push_back(&engine);
+  return engines_.size() - 1;
+}
+
 std::vector<Completion> Team::generate(const std::vector<GenerateRequest>& requests,
                                        const Done& on_done, std::size_t number) {
-  if (group_.size() == 1) return engines_.at(number)->generate(requests, on_done);
+  const Engine& engine = *engines_.at(number);
+  if (group_.size() == 1) return engine.generate(requests, on_done);
+  asking_ = true;
   std::vector<Completion> completions(requests.size());
-  const std::size_t at_once = kRequestsOfRank * static_cast<std::size_t>(group_.size());
+  const auto batch_rows = static_cast<std::size_t>(engine.config().max_batch_rows);
+  const std::size_t at_once = std::max(kRequestsOfRank, kBatchesOfRank * batch_rows) *
+                              static_cast<std::size_t>(group_.size());
   for (std::size_t begin = 0; begin < requests.size(); begin += at_once) {
     const std::size_t end = std::min(requests.size(), begin + at_once);
     const std::vector<GenerateRequest> asked(requests.begin() + static_cast<std::ptrdiff_t>(begin),
@@ -67,11 +76,12 @@ std::vector<Completion> Team::generate(const std::vector<GenerateRequest>& reque
       completions[begin + i] = completion;
     });
   }
+  asking_ = false;
   return completions;
 }
 
 void Team::dismiss() {
-  group_.all_texts("");
+  if (!asking_) group_.all_texts("");
 }
 
 void Team::serve() {

@@ -58,19 +58,21 @@ struct Asker::Desk {
   std::map<std::uint64_t, std::vector<AnsweredQuestion>> ready;
 };
 
-Asker::Asker(const TeacherTable& teachers, const RuntimeConfig& runtime, RunStore& store,
+Asker::Asker(const TeacherTable& teachers, TeacherJob& job, RunStore& store,
              const BudgetConfig& budget)
-    : store_(store), budget_(budget) {
+    : job_(job), store_(store), budget_(budget) {
   for (const TeacherConfig& config : teachers.configs()) {
     desks_.push_back(is_asked(config) ? std::make_unique<Desk>() : nullptr);
     if (!desks_.back()) continue;
     desks_.back()->config = config;
-    desks_.back()->teacher = open_teacher(config, runtime);
+    desks_.back()->teacher = job.open(config);
     desks_.back()->identity = desks_.back()->teacher->identity();
   }
 }
 
-Asker::~Asker() = default;
+Asker::~Asker() {
+  job_.dismiss();
+}
 
 std::size_t Asker::capacity() const {
   std::size_t sum = 0;

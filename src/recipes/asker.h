@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "recipes/run_store.h"
+#include "recipes/teacher_job.h"
 #include "recipes/teacher_table.h"
 #include "reflect/recipes/synthesize.h"
 #include "reflect/recipes/teacher.h"
@@ -50,9 +51,8 @@ struct UsedReplies {
 class Asker {
  public:
   // Opens the teachers that are asked.
-  Asker(const TeacherTable& teachers, const RuntimeConfig& runtime, RunStore& store,
-        const BudgetConfig& budget);
-  ~Asker();
+  Asker(const TeacherTable& teachers, TeacherJob& job, RunStore& store, const BudgetConfig& budget);
+  ~Asker();  // dismisses the job's other processes
 
   void ask(Question question);
   // Submits what teachers and budget allow and waits for replies. Nothing when no question is left,
@@ -77,6 +77,7 @@ class Asker {
   void collect(Desk& desk, std::chrono::milliseconds wait, std::vector<StoredReply>& fresh);
   void collect_all(std::chrono::milliseconds wait);
 
+  TeacherJob& job_;
   RunStore& store_;
   BudgetConfig budget_;
   std::vector<std::unique_ptr<Desk>> desks_;  // one a teacher; empty for those not asked

@@ -10,30 +10,33 @@
 namespace reflect {
 namespace {
 
-// The others say how far a run goes, how it is shown, or how an endpoint is reached. What is read
+// The others say how far a run goes, how it is shown, or how a teacher is reached. What is read
 // from `input` is compared by its content, and what `error-profile` says is in the recipe's hash.
 bool shapes_rows(std::string_view path) {
-  constexpr std::array<std::string_view, 13> others = {
-      "accept",       "budget.tokens", "budget.usd",   "count", "output",
-      "estimate",     "threads",       "log-level",    "quiet", "show-prompt",
-      "list-recipes", "input",         "error-profile"};
-  constexpr std::array<std::string_view, 14> of_endpoint = {"url",
-                                                            "key-env",
-                                                            "max-in-flight",
-                                                            "requests-per-minute",
-                                                            "tokens-per-minute",
-                                                            "attempts",
-                                                            "backoff",
-                                                            "max-backoff",
-                                                            "max-pause",
-                                                            "connect-timeout",
-                                                            "timeout",
-                                                            "low-speed-seconds",
-                                                            "low-speed-bytes",
-                                                            "ca-file"};
+  constexpr std::array<std::string_view, 15> others = {
+      "accept",       "budget.tokens", "budget.usd",    "count",        "output",
+      "estimate",     "threads",       "log-level",     "quiet",        "show-prompt",
+      "list-recipes", "input",         "error-profile", "launch.nproc", "launch.timeout"};
+  constexpr std::array<std::string_view, 17> of_teacher = {"url",
+                                                           "key-env",
+                                                           "max-in-flight",
+                                                           "requests-per-minute",
+                                                           "tokens-per-minute",
+                                                           "attempts",
+                                                           "backoff",
+                                                           "max-backoff",
+                                                           "max-pause",
+                                                           "connect-timeout",
+                                                           "timeout",
+                                                           "low-speed-seconds",
+                                                           "low-speed-bytes",
+                                                           "ca-file",
+                                                           "placement",
+                                                           "hybrid.group",
+                                                           "base.cache"};
   constexpr std::string_view kTeacher = "teacher.";
   if (path.starts_with(kTeacher)) {
-    return std::ranges::find(of_endpoint, path.substr(kTeacher.size())) == of_endpoint.end();
+    return std::ranges::find(of_teacher, path.substr(kTeacher.size())) == of_teacher.end();
   }
   return std::ranges::find(others, path) == others.end();
 }

@@ -19,7 +19,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::string_view kLocalOp = "teacher";
-// Requests that are computed together: several batches, so that rows can take free places.
+// Requests that a rank is given together: several batches, so that rows can take free places.
 constexpr std::size_t kBatchesOfGroup = 4;
 // Of a greater file the identity holds the size and this much of its start and end.
 constexpr std::size_t kHashedBytes = std::size_t{8} << 20;
@@ -63,33 +63,41 @@ ReplyFinish finish_of(FinishReason reason) {
   return ReplyFinish::kFailed;
 }
 
-Placement placement_of(const TeacherConfig& config) {
-  Placement placement;
-  placement.config = config.placement;
-  return placement;
+// On the rank's own device.
+Runtime runtime_of(const RuntimeConfig& config, const Placement& placement) {
+  Runtime runtime = start_runtime(config);
+  if (placement.device) runtime.device = *placement.device;
+  return runtime;
 }
 
 class LocalTeacher : public Teacher {
  public:
-  LocalTeacher(const TeacherConfig& config, const RuntimeConfig& runtime_config)
-      : engine_(config.engine),
-        runtime_(start_runtime(runtime_config)),
-        model_(load_chat_model(config.model, config.template_name, runtime_, config.base,
-                               placement_of(config))) {
-    identity_ =
-        fmt::format("local model={} template={} dtype={} device={} rows={}/{}",
-                    hash_of_folder(config.model), model_.chat.name(), name_of_dtype(runtime_.dtype),
-                    runtime_config.device, engine_.max_batch_rows, engine_.max_prefill_tokens);
+  LocalTeacher(const TeacherConfig& config, const RuntimeConfig& runtime_config,
+               const Placement& placement, Team& team)
+      : team_(team),
+        model_(load_chat_model(config.model, config.template_name,
+                               runtime_of(runtime_config, placement), config.base, placement)) {
+    const Runtime& runtime = model_.llama->runtime();
+    identity_ = fmt::format("local model={} template={} dtype={} device={} rows={}/{}",
+                            hash_of_folder(config.model), model_.chat.name(),
+                            name_of_dtype(runtime.dtype), runtime_config.device,
+                            config.engine.max_batch_rows, config.engine.max_prefill_tokens);
     if (config.base.storage != "dtype") identity_ += " storage=" + config.base.storage;
-    if (config.adapter.empty()) return;
-    adapter_ = read_adapter(config.adapter, model_.llama->config(), model_.llama->runtime().device);
-    model_.tokenizer = load_tagged_tokenizer(config.model, config.adapter);
-    identity_ += " adapter=" + hash_of_folder(config.adapter);
+    if (!config.adapter.empty()) {
+      adapter_ = read_adapter(config.adapter, model_.llama->config(), runtime.device);
+      model_.tokenizer = load_tagged_tokenizer(config.model, config.adapter);
+      identity_ += " adapter=" + hash_of_folder(config.adapter);
+    }
+    ProcessGroup(placement.group).require_same({{"the teacher " + config.model, identity_}});
+    engine_.emplace(*model_.llama, *model_.tokenizer, config.engine,
+                    adapter_ ? &*adapter_ : nullptr);
+    number_ = team_.add(*engine_);
   }
 
   std::string identity() const override { return identity_; }
   std::size_t capacity() const override {
-    return kBatchesOfGroup * static_cast<std::size_t>(engine_.max_batch_rows);
+    return kBatchesOfGroup * static_cast<std::size_t>(engine_->config().max_batch_rows) *
+           static_cast<std::size_t>(team_.ranks());
   }
   std::size_t in_flight() const override { return tickets_.size(); }
 
@@ -104,8 +112,7 @@ class LocalTeacher : public Teacher {
 
   std::vector<FinishedRequest> take(std::chrono::milliseconds) override {
     if (tickets_.empty()) return {};
-    const Engine engine(*model_.llama, *model_.tokenizer, engine_, adapter_ ? &*adapter_ : nullptr);
-    const std::vector<Completion> completions = engine.generate(requests_);
+    const std::vector<Completion> completions = team_.generate(requests_, {}, number_);
     std::vector<FinishedRequest> finished;
     for (std::size_t i = 0; i < tickets_.size(); ++i) {
       TeacherReply reply;
@@ -121,11 +128,12 @@ class LocalTeacher : public Teacher {
   }
 
  private:
-  EngineConfig engine_;
-  Runtime runtime_;
+  Team& team_;
   ChatModel model_;
   std::optional<Adapter> adapter_;
   std::string identity_;
+  std::optional<Engine> engine_;
+  std::size_t number_ = 0;  // of the engine in the team
   std::vector<std::uint64_t> tickets_;
   std::vector<GenerateRequest> requests_;
 };
@@ -133,7 +141,8 @@ class LocalTeacher : public Teacher {
 }  // namespace
 
 std::unique_ptr<Teacher> open_local_teacher(const TeacherConfig& config,
-                                            const RuntimeConfig& runtime) {
+                                            const RuntimeConfig& runtime,
+                                            const Placement& placement, Team& team) {
   if (config.model.empty()) {
     fail_usage(kLocalOp, "the teacher local needs --teacher.model, a checkpoint folder");
   }
@@ -149,18 +158,12 @@ std::unique_ptr<Teacher> open_local_teacher(const TeacherConfig& config,
                "folder",
                config.adapter);
   }
-  if (config.placement.in_shares()) {
-    fail_usage(kLocalOp,
-               "--teacher.placement {}: this tool is one process, which cannot share a model; use "
-               "replicate or offload",
-               config.placement.placement);
-  }
   if (config.engine.max_batch_rows < 1 || config.engine.max_prefill_tokens < 1) {
     fail_usage(kLocalOp,
                "--teacher.engine.max_batch_rows {} and max_prefill_tokens {} must be positive",
                config.engine.max_batch_rows, config.engine.max_prefill_tokens);
   }
-  return std::make_unique<LocalTeacher>(config, runtime);
+  return std::make_unique<LocalTeacher>(config, runtime, placement, team);
 }
 
 }  // namespace reflect

@@ -90,10 +90,10 @@ ExitCode show_prompts(const SynthesizeConfig& config, const Recipe& recipe,
 }
 
 ExitCode estimate(const SynthesizeConfig& config, const Recipe& recipe,
-                  const TeacherTable& teachers, TaskSource& source) {
+                  const TeacherTable& teachers, TeacherJob& job, TaskSource& source) {
   SynthesizeConfig pilot_config = config;
   pilot_config.accept = 0;
-  Synthesis pilot(pilot_config, recipe, teachers);
+  Synthesis pilot(pilot_config, recipe, teachers, job);
   pilot.pilot(source, kPilotProblems);
   if (signal_received() != 0) return ExitCode::kIncomplete;
   std::int64_t problems = pilot.counts().problems;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "recipes/source.h"
+#include "recipes/teacher_job.h"
 #include "recipes/teacher_table.h"
 #include "reflect/recipes/recipe.h"
 #include "reflect/recipes/synthesize.h"
@@ -16,6 +17,6 @@ ExitCode show_prompts(const SynthesizeConfig& config, const Recipe& recipe,
 // Runs the first problems (their replies stay in the run store) and prints what all problems, or
 // as many as config.accept needs, would take: requests, tokens, US dollars.
 ExitCode estimate(const SynthesizeConfig& config, const Recipe& recipe,
-                  const TeacherTable& teachers, TaskSource& source);
+                  const TeacherTable& teachers, TeacherJob& job, TaskSource& source);
 
 }  // namespace reflect

@@ -53,7 +53,7 @@ std::string store_path(const std::string& output) {
 }  // namespace
 
 Synthesis::Synthesis(const SynthesizeConfig& config, const Recipe& recipe,
-                     const TeacherTable& teachers)
+                     const TeacherTable& teachers, TeacherJob& job)
     : config_(config),
       recipe_(recipe),
       pipeline_(recipe, static_cast<std::uint64_t>(config.runtime.seed), teachers),
@@ -62,7 +62,7 @@ Synthesis::Synthesis(const SynthesizeConfig& config, const Recipe& recipe,
       start_(Clock::now()) {
   if (!pipeline_.asks()) return;
   store_.emplace(store_path(config.output));
-  asker_.emplace(teachers, config.runtime, *store_, config.budget);
+  asker_.emplace(teachers, job, *store_, config.budget);
   const bool has_folder = !config.output.empty() && config.output != "-";
   resumable_ = has_folder && config.input != "-";
   in_groups_ = std::ranges::any_of(teachers.configs(),

@@ -23,8 +23,10 @@ namespace reflect {
 
 class Synthesis {
  public:
-  // Opens the run store and the teachers where the recipe asks any. All must outlive the run.
-  Synthesis(const SynthesizeConfig& config, const Recipe& recipe, const TeacherTable& teachers);
+  // Opens the run store and the teachers where the recipe asks any. All must outlive the run. Of a
+  // job's processes the first one makes it.
+  Synthesis(const SynthesizeConfig& config, const Recipe& recipe, const TeacherTable& teachers,
+            TeacherJob& job);
 
   // Goes on until the input, the need for rows or the budget ends, and writes all files.
   // kIncomplete when a row that was asked for is missing, or a signal came (nothing is written).

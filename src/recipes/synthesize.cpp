@@ -9,6 +9,7 @@
 #include "recipes/preview.h"
 #include "recipes/source.h"
 #include "recipes/synthesis.h"
+#include "recipes/teacher_job.h"
 #include "recipes/teacher_table.h"
 #include "recipes/trace_output.h"
 #include "reflect/base/config.h"
@@ -192,6 +193,12 @@ ExitCode write_problems(const SynthesizeConfig& config, TaskSource& source) {
   return ExitCode::kIncomplete;
 }
 
+// Of several processes the first one alone does such a run.
+bool asks_nobody(const SynthesizeConfig& config) {
+  return config.list_recipes || config.profile_only || config.problems_only ||
+         config.show_prompt != 0;
+}
+
 ExitCode write_profile(const SynthesizeConfig& config) {
   if (config.input.empty() || config.output.empty()) {
     fail_usage("reflect-gen", "--profile-only reads --input and writes --output");
@@ -214,6 +221,7 @@ ExitCode write_profile(const SynthesizeConfig& config) {
 }  // namespace
 
 ExitCode synthesize(const SynthesizeConfig& config) {
+  if (asks_nobody(config) && launch_environment().rank > 0) return ExitCode::kDone;
   if (config.list_recipes) {
     print_recipes();
     return ExitCode::kDone;
@@ -226,8 +234,10 @@ ExitCode synthesize(const SynthesizeConfig& config) {
   if (config.show_prompt != 0) {
     return show_prompts(config, recipe, teachers, *open_source(config));
   }
-  if (config.estimate) return estimate(config, recipe, teachers, *open_source(config));
-  return Synthesis(config, recipe, teachers).run([&] { return open_source(config); });
+  TeacherJob job(config, recipe, teachers);
+  if (!job.first()) return job.serve();
+  if (config.estimate) return estimate(config, recipe, teachers, job, *open_source(config));
+  return Synthesis(config, recipe, teachers, job).run([&] { return open_source(config); });
 }
 
 ShardConfig parse_shard(const std::string& text) {

@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <array>
 
-#include "recipes/local_teacher.h"
-#include "recipes/openai_teacher.h"
 #include "reflect/base/error.h"
 
 namespace reflect {
@@ -27,15 +25,6 @@ ReplyFinish reply_finish_named(std::string_view name) {
 
 bool is_asked(const TeacherConfig& config) {
   return config.kind == "local" || config.kind == "openai";
-}
-
-std::unique_ptr<Teacher> open_teacher(const TeacherConfig& config, const RuntimeConfig& runtime) {
-  if (config.kind == "local") return open_local_teacher(config, runtime);
-  if (config.kind == "openai") {
-    return std::make_unique<OpenAiTeacher>(config.endpoint, config.model, config.template_name,
-                                           static_cast<std::uint64_t>(runtime.seed));
-  }
-  fail_usage("teacher", "the teacher {} cannot be asked; local and openai can", config.kind);
 }
 
 }  // namespace reflect

@@ -48,6 +48,7 @@ class Engine {
   Engine(const Llama& model, const Tokenizer& tokenizer, EngineConfig config,
          const Adapter* adapter = nullptr);
   const Llama& model() const { return model_; }
+  const EngineConfig& config() const { return config_; }
   // Completions in request order. `on_done(index, completion)` is called as rows finish, in an
   // order that the requests and the configuration alone decide. A row does not depend on its
   // neighbours (but for rounding: a matrix product may sum in another order when the batch has

@@ -15,7 +15,10 @@ namespace reflect {
 // `generate` is the engine's.
 class Team {
  public:
-  Team(ProcessGroup group, std::vector<const Engine*> engines);
+  explicit Team(ProcessGroup group, std::vector<const Engine*> engines = {});
+  // One engine more, which must outlive all calls for it; its number.
+  std::size_t add(const Engine& engine);
+  int ranks() const { return group_.size(); }
 
   // Engine::generate by engine `number`. What `on_done` gets of other ranks comes after some
   // batches of each. A completion does not depend on the number of ranks but for rounding.
@@ -23,7 +26,8 @@ class Team {
       const std::vector<GenerateRequest>& requests,
       const std::function<void(std::size_t, const Completion&)>& on_done = {},
       std::size_t number = 0);
-  // The first rank asks for no more: `serve` returns on the others.
+  // The first rank asks for no more: `serve` returns on the others. After a call of `generate` that
+  // has failed they know already.
   void dismiss();
   // Completes this rank's shares, until it is dismissed. A signal to any rank ends the call on all
   // with an Error, as it does `generate`.
@@ -36,6 +40,7 @@ class Team {
 
   ProcessGroup group_;
   std::vector<const Engine*> engines_;
+  bool asking_ = false;  // a call of `generate` is under way, or has failed
 };
 
 }  // namespace reflect

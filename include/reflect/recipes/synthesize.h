@@ -6,6 +6,7 @@
 
 #include "reflect/base/error.h"
 #include "reflect/base/runtime.h"
+#include "reflect/dist/launch.h"
 #include "reflect/recipes/recipe.h"
 #include "reflect/recipes/teacher.h"
 #include "reflect/tasks/procedural.h"
@@ -97,6 +98,7 @@ struct SynthesizeConfig {
   ProceduralConfig procedural;
   SplitConfig split;
   RecipeOverrides set;
+  LaunchConfig launch;
   RuntimeConfig runtime;
 
   void visit(auto& v) {
@@ -133,12 +135,14 @@ struct SynthesizeConfig {
     v("procedural", procedural, "");
     split.visit(v);
     v("set", set, "");
+    v("launch", launch, "");
     runtime.visit(v);
   }
 };
 
 // kIncomplete when the input or the budget ran out before `accept` rows were accepted, or a reply
-// is missing.
+// is missing. As several processes the first one does all but decoding for local teachers, of which
+// each does a share.
 ExitCode synthesize(const SynthesizeConfig& config);
 
 }  // namespace reflect

@@ -5,12 +5,10 @@
 #include <chrono>
 #include <cstdint>
 #include <map>
-#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "reflect/base/runtime.h"
 #include "reflect/data/chat.h"
 #include "reflect/generate/engine.h"
 #include "reflect/generate/sampling.h"
@@ -124,9 +122,5 @@ struct TeacherConfig {
 
 // Whether a teacher is a model that is asked (local, openai) and not a source of solutions.
 bool is_asked(const TeacherConfig& config);
-
-// The teacher of a configuration for which is_asked holds. Error (usage) for settings that do not
-// fit its kind.
-std::unique_ptr<Teacher> open_teacher(const TeacherConfig& config, const RuntimeConfig& runtime);
 
 }  // namespace reflect
