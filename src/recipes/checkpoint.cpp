@@ -10,6 +10,8 @@
 namespace reflect {
 namespace {
 
+constexpr std::string_view kTeacher = "teacher.";
+
 // The others say how far a run goes, how it is shown, or how a teacher is reached. What is read
 // from `input` is compared by its content, and what `error-profile` says is in the recipe's hash.
 bool shapes_rows(std::string_view path) {
@@ -34,7 +36,6 @@ bool shapes_rows(std::string_view path) {
                                                            "placement",
                                                            "hybrid.group",
                                                            "base.cache"};
-  constexpr std::string_view kTeacher = "teacher.";
   if (path.starts_with(kTeacher)) {
     return std::ranges::find(of_teacher, path.substr(kTeacher.size())) == of_teacher.end();
   }
@@ -105,7 +106,10 @@ std::string command_hash(const SynthesizeConfig& config, const Recipe& recipe,
   }
   for (TeacherConfig& teacher : copy.teachers) {
     Json settings;
-    for (const Field& field : fields_of(teacher)) settings[field.path] = text_of(field);
+    for (const Field& field : fields_of(teacher)) {
+      if (shapes_rows(fmt::format("{}{}", kTeacher, field.path)))
+        settings[field.path] = text_of(field);
+    }
     json["teachers"].push_back(std::move(settings));
   }
   return content_hash(json.dump());

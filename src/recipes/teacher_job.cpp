@@ -14,13 +14,13 @@
 namespace reflect {
 namespace {
 
-bool is_local(const TeacherConfig& config) {
+bool decodes_here(const TeacherConfig& config) {
   return config.kind == "local";
 }
 
 bool asks_local(const SynthesizeConfig& config, const Recipe& recipe,
                 const TeacherTable& teachers) {
-  if (!std::ranges::any_of(teachers.configs(), is_local)) return false;
+  if (!std::ranges::any_of(teachers.configs(), decodes_here)) return false;
   return Pipeline(recipe, static_cast<std::uint64_t>(config.runtime.seed), teachers).asks();
 }
 
@@ -50,7 +50,7 @@ TeacherJob::TeacherJob(const SynthesizeConfig& config, const Recipe& recipe,
 }
 
 std::unique_ptr<Teacher> TeacherJob::open(const TeacherConfig& config) {
-  if (is_local(config)) {
+  if (decodes_here(config)) {
     Placement placement = placement_;
     placement.config = config.placement;
     return open_local_teacher(config, runtime_, placement, team_);
@@ -66,7 +66,7 @@ ExitCode TeacherJob::serve() {
   if (!decodes_) return ExitCode::kDone;
   std::vector<std::unique_ptr<Teacher>> opened;
   for (const TeacherConfig& config : teachers_.configs())
-    if (is_local(config)) opened.push_back(open(config));
+    if (decodes_here(config)) opened.push_back(open(config));
   team_.serve();
   return signal_received() == 0 ? ExitCode::kDone : ExitCode::kIncomplete;
 }

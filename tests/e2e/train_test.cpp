@@ -116,10 +116,18 @@ TEST_CASE("files are mixed and sorted as asked, and a killed run keeps that orde
   Tool tool("reflect-train", place.arguments(order));
   wait_for_steps(place.run, 5);
   tool.send(SIGKILL);
-  tool.wait();
-  REQUIRE(run_tool("reflect-train", place.arguments(order)).exit_code == 0);
+  const bool killed = tool.wait().exit_code == 128 + SIGKILL;
+  const ToolResult resumed = run_tool("reflect-train", place.arguments(order));
+  REQUIRE(resumed.exit_code == 0);
+  if (killed) CHECK_THAT(resumed.err, Catch::Contains("resumed at step"));
   CHECK(read_file(place.run + "/adapter/adapter_model.safetensors") ==
         read_file(whole + "/adapter/adapter_model.safetensors"));
+  const std::vector<Json> steps = metrics_of(place.run), undisturbed = metrics_of(whole);
+  REQUIRE(steps.size() == undisturbed.size());
+  for (std::size_t i = 0; i < steps.size(); ++i) {
+    CHECK(steps[i]["loss"] == undisturbed[i]["loss"]);
+    CHECK(steps[i]["trained_tokens"] == undisturbed[i]["trained_tokens"]);
+  }
 }
 
 TEST_CASE("a run that is killed again and again while it saves ends with the same bytes") {

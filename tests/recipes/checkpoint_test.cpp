@@ -61,7 +61,8 @@ TEST_CASE("a checkpoint is read as it was written, or not at all") {
 }
 
 TEST_CASE("what shapes rows is part of a command's hash, how far it goes is not") {
-  const SynthesizeConfig config;
+  SynthesizeConfig config;
+  config.teachers.emplace_back();
   Recipe recipe;
   recipe.hash = "r";
   const std::string hash = command_hash(config, recipe, {"model"});
@@ -70,12 +71,19 @@ TEST_CASE("what shapes rows is part of a command's hash, how far it goes is not"
   other.budget.tokens = 9;
   other.runtime.threads = 3;
   other.teacher.endpoint.http.timeout = 3;
-  other.teacher.endpoint.url = "http://elsewhere/v1";
+  other.launch.nproc = 4;
+  for (TeacherConfig* teacher : {&other.teacher, &other.teachers[0]}) {
+    teacher->endpoint.url = "http://elsewhere/v1";
+    teacher->placement.placement = "shard";
+  }
   CHECK(command_hash(other, recipe, {"model"}) == hash);
   other.runtime.seed = 9;
   CHECK(command_hash(other, recipe, {"model"}) != hash);
   other = config;
   other.attempts = 2;
+  CHECK(command_hash(other, recipe, {"model"}) != hash);
+  other = config;
+  other.teachers[0].base.storage = "nf4";
   CHECK(command_hash(other, recipe, {"model"}) != hash);
   other = config;
   other.teacher.sampling.temperature = 0.123;
