@@ -9,6 +9,7 @@
 #include "recipes/pipeline.h"
 #include "recipes/run_store.h"
 #include "recipes/source.h"
+#include "recipes/teacher_job.h"
 #include "reflect/base/error.h"
 
 using namespace reflect;
@@ -52,9 +53,10 @@ void make_folder_of_run(const std::string& folder, std::size_t problems) {
   teacher.model = "none";
   teacher.endpoint.url = "http://127.0.0.1:9/v1";
   teacher.endpoint.key_env = "";
-  const std::string identity = open_teacher(teacher, RuntimeConfig())->identity();
   const Recipe recipe = load_recipe(folder + "/recipe.yaml");
   const TeacherTable teachers({teacher});
+  TeacherJob job(SynthesizeConfig(), recipe, teachers);
+  const std::string identity = job.open(teacher)->identity();
   Pipeline pipeline(recipe, static_cast<std::uint64_t>(RuntimeConfig().seed), teachers);
   FileSource source(folder + "/problems.jsonl", SplitConfig());
   RunStore store(folder + "/rows.run/replies.sqlite");
