@@ -48,7 +48,7 @@ std::shared_ptr<WeightSource> load_slices(const std::string& folder, const Llama
   if (placement.config.placement != "replicate")
     fail_usage("model", "--tensor_parallel {} needs --placement replicate; drop it to use {}",
                ranks, placement.config.placement);
-  require_slices(config, ranks, placement.group.ranks_of_machine());
+  require_slices(config, base.storage, ranks, placement.group.ranks_of_machine());
   const ProcessGroup group = placement.group.split(static_cast<int>(ranks));
   const auto start = Clock::now();
   std::shared_ptr<WeightSource> weights;

@@ -13,4 +13,8 @@ namespace reflect {
 // slice of the columns of a whole, so is its mask.
 at::Tensor dropped_out(const at::Tensor& x, double p, std::uint64_t key, const Slice& columns = {});
 
+// The same with a mask for each row, a function of the key and of the row's number, which is
+// `first` for the first: whatever rows come together, each has its mask.
+at::Tensor dropped_out_by_row(const at::Tensor& x, double p, std::uint64_t key, std::int64_t first);
+
 }  // namespace reflect

@@ -196,10 +196,23 @@ REFLECT_ANYWHERE float rounded_product(float a, float b) {
 #endif
 }
 
+// Which of a matrix's blocks of 64 weights are those of a slice: runs of `width`, the first block
+// of the first is `first`, and `gap` blocks lie between two. As it starts it is all.
+struct Nf4Blocks {
+  std::uint32_t first = 0, width = 1, gap = 0;
+
+  // The number in the matrix of the slice's block `block`.
+  REFLECT_ANYWHERE std::int64_t in_whole(std::int64_t block) const {
+    const std::uint32_t runs = gap == 0 ? 0 : static_cast<std::uint32_t>(block) / width;
+    return first + block + static_cast<std::int64_t>(runs) * gap;
+  }
+};
+
 // The scales of NF4, as nf4.h's Quantized holds them, and the values of its codes.
 struct Nf4Scales {
   const std::uint8_t* absmax;
   const float* absmax_scale;
+  Nf4Blocks blocks;
   float absmax_mean;
   const float* values;         // [16]
   const float* absmax_values;  // [256]
@@ -209,7 +222,7 @@ struct Nf4Scales {
 template <int N, class T>
 REFLECT_ANYWHERE void nf4_weights(const std::uint8_t* codes, std::int64_t first,
                                   const Nf4Scales& scales, T* out) {
-  const std::int64_t block = first / 32, absmax_block = block / 256;
+  const std::int64_t block = first / 32, absmax_block = scales.blocks.in_whole(block) / 256;
   const float centred = rounded_product(scales.absmax_values[scales.absmax[block]],
                                         scales.absmax_scale[absmax_block]);
   const float scale = centred + scales.absmax_mean;

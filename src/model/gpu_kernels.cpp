@@ -136,7 +136,10 @@ void dequantize(const nf4::Quantized& q, const at::Tensor& out) {
   const at::Tensor tables = nf4_tables(out.device());
   const float* values = tables.const_data_ptr<float>();
   const Nf4Scales scales{q.absmax.const_data_ptr<std::uint8_t>(),
-                         q.absmax_scale.const_data_ptr<float>(), q.absmax_mean, values,
+                         q.absmax_scale.const_data_ptr<float>(),
+                         q.blocks,
+                         q.absmax_mean,
+                         values,
                          values + nf4::kValues.size()};
   check(launch_nf4(OnGpuOf(out), element_of(out), q.size, q.codes.const_data_ptr<std::uint8_t>(),
                    scales, out.data_ptr()),

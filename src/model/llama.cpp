@@ -97,7 +97,9 @@ at::Tensor Llama::hidden(const at::Tensor& ids, const PackedRows& rows,
                   adapter ? adapter->dropout : std::nullopt, options.cache,
                   options.recompute == Recompute::kSelective, offsets_on(runtime_.device, rows),
                   weights_->tensor_group()});
-  at::Tensor x = embedded(weights_->embedding(), ids.to(runtime_.device), rows_of(adapter));
+  at::Tensor x =
+      in_terms_of_ranks(embedded(weights_->embedding(), ids.to(runtime_.device), rows_of(adapter)),
+                        pass->tensor_group);
   const std::int64_t last = config_.num_hidden_layers - 1;
   for (std::int64_t layer = 0; layer <= last; ++layer)
     x = recompute ? recomputed_block(x, *weights_, pass, layer)

@@ -165,7 +165,8 @@ Quantized quantize_with(const at::Tensor& weights, const at::Tensor& absmax, flo
 
 // What the codes of one block are multiplied with.
 float block_scale(const Quantized& q, std::int64_t block) {
-  const float scale = q.absmax_scale.const_data_ptr<float>()[block / kAbsmaxBlock];
+  const std::int64_t group = q.blocks.in_whole(block) / kAbsmaxBlock;
+  const float scale = q.absmax_scale.const_data_ptr<float>()[group];
   const std::uint8_t code = q.absmax.const_data_ptr<std::uint8_t>()[block];
   // Volatile: rounded before the sum, never fused into a multiply-add, which would round once.
   const volatile float centred = absmax_values()[code] * scale;
@@ -181,6 +182,30 @@ const std::array<float, 256>& absmax_values() {
 
 std::int64_t Quantized::bytes() const {
   return static_cast<std::int64_t>(codes.nbytes() + absmax.nbytes() + absmax_scale.nbytes());
+}
+
+Quantized columns(const Quantized& whole, std::int64_t rows, std::int64_t index,
+                  std::int64_t count) {
+  if (whole.size % (rows * count * kBlock) != 0)
+    fail("nf4", "{} weights in {} rows cannot be cut into {} parts of whole blocks of {}",
+         whole.size, rows, count, kBlock);
+  const std::int64_t blocks = whole.size / kBlock / rows, width = blocks / count;
+  const auto part = [&](const at::Tensor& of) {
+    return of.view({rows, blocks, -1})
+        .narrow(1, index * width, width)
+        .clone(at::MemoryFormat::Contiguous)
+        .view(-1);
+  };
+  Quantized own;
+  own.size = whole.size / count;
+  own.codes = part(whole.codes);
+  own.absmax = part(whole.absmax);
+  own.absmax_scale = whole.absmax_scale.clone();
+  own.absmax_mean = whole.absmax_mean;
+  own.blocks.first = static_cast<std::uint32_t>(index * width);
+  own.blocks.width = static_cast<std::uint32_t>(width);
+  own.blocks.gap = static_cast<std::uint32_t>(blocks - width);
+  return own;
 }
 
 std::vector<double> absmax_sums(const at::Tensor& weights) {

@@ -8,6 +8,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "gpu_bodies.h"
+
 namespace reflect::nf4 {
 
 inline constexpr std::int64_t kBlock = 64;         // weights that share an absmax
@@ -38,15 +40,21 @@ inline constexpr std::array<float, 16> kValues = {-1.0f,
 // Dettmers 2015, arXiv 1511.04561, sorted.
 const std::array<float, 256>& absmax_values();
 
-// `size` weights in row-major order.
+// `size` weights in row-major order: a whole tensor, or a slice of one, which keeps all scales.
 struct Quantized {
   std::int64_t size = 0;
   at::Tensor codes;         // [ceil(size / 2)] uint8: two a byte, the first in the high bits
   at::Tensor absmax;        // [ceil(size / 64)] uint8
-  at::Tensor absmax_scale;  // [ceil(size / 64 / 256)] fp32
+  at::Tensor absmax_scale;  // [ceil(size / 64 / 256)] fp32, of the whole tensor's size
   float absmax_mean = 0;    // of the whole tensor; taken off before absmax are quantised
+  gpu::Nf4Blocks blocks = {};
   std::int64_t bytes() const;
 };
+
+// Columns [index * n / count, (index + 1) * n / count) of a whole matrix of `rows` rows and n
+// columns, as a copy. Their number must be a multiple of kBlock.
+Quantized columns(const Quantized& whole, std::int64_t rows, std::int64_t index,
+                  std::int64_t count);
 
 // Sums of the absmax of each kCut weights (the last may be fewer), for mean_absmax: the sums of a
 // tensor's parts, in order, are those of the whole.

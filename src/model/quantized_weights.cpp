@@ -38,7 +38,7 @@ QuantizedWeights::QuantizedWeights(const std::string& folder, const LlamaConfig&
     std::tie(block.input_norm, block.post_attention_norm) = files_.norms(layer);
     for (const Projection p : kProjections)
       block.projections[static_cast<std::size_t>(p)] =
-          on_device(sliced(codes_.matrix(layer, p), p, slice), runtime);
+          on_device(sliced(codes_.matrix(layer, p), shape_of(config, p).first, p, slice), runtime);
     if (!runtime.device.is_cpu() || slice.count > 1) codes_.release(layer);
   }
   final_norm_ = files_.final_norm();

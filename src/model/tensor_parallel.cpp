@@ -1,8 +1,10 @@
 #include "reflect/model/tensor_parallel.h"
 
+#include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include "nf4.h"
 #include "reflect/base/error.h"
 
 namespace reflect {
@@ -50,6 +52,18 @@ struct SumOfRanks : Function<SumOfRanks> {
   }
 };
 
+struct InTermsOfRanks : Function<InTermsOfRanks> {
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& x, std::int64_t ranks) {
+    context->saved_data["ranks"] = ranks;
+    return x;
+  }
+
+  static variable_list backward(AutogradContext* context, const variable_list& gradients) {
+    const auto ranks = static_cast<double>(context->saved_data["ranks"].toInt());
+    return {gradients[0] / ranks, at::Tensor()};
+  }
+};
+
 void require_divides(const char* what, std::int64_t number, std::int64_t ranks) {
   if (number % ranks != 0)
     fail_usage("model",
@@ -75,8 +89,31 @@ LlamaConfig sliced(const LlamaConfig& model, std::int64_t ranks) {
   return slice;
 }
 
-void require_slices(const LlamaConfig& model, std::int64_t ranks, std::int64_t of_machine) {
+std::optional<Projection> cuts_nf4_blocks(const LlamaConfig& model, std::int64_t ranks) {
+  for (const Projection p : kProjections) {
+    const auto [out, in] = shape_of(model, p);
+    if ((is_cut_by_input(p) ? in : out * in) % (ranks * nf4::kBlock) != 0) return p;
+  }
+  return std::nullopt;
+}
+
+void require_cut(const LlamaConfig& model, const std::string& storage, std::int64_t ranks) {
   sliced(model, ranks);
+  if (ranks == 1 || storage != "nf4") return;
+  const std::optional<Projection> p = cuts_nf4_blocks(model, ranks);
+  if (!p) return;
+  const auto [out, in] = shape_of(model, *p);
+  fail_usage("model",
+             "--tensor_parallel {} cuts {} [{}, {}] into slices of {} weights{}, which are not "
+             "whole blocks of NF4 ({} weights); choose a smaller --tensor_parallel, --base.storage "
+             "fp8, or --placement shard",
+             ranks, name_of(*p), out, in, (is_cut_by_input(*p) ? in : out * in) / ranks,
+             is_cut_by_input(*p) ? " a row" : "", nf4::kBlock);
+}
+
+void require_slices(const LlamaConfig& model, const std::string& storage, std::int64_t ranks,
+                    std::int64_t of_machine) {
+  require_cut(model, storage, ranks);
   if (of_machine == 0 || of_machine % ranks != 0)
     fail_usage("model",
                "--tensor_parallel {} must divide the processes of each machine ({}): slices are "
@@ -106,6 +143,11 @@ LoraPair sliced(const LoraPair& pair, Projection projection, const Slice& slice)
 at::Tensor copied_to_ranks(const at::Tensor& x, const ProcessGroup& group) {
   if (group.size() == 1 || !at::GradMode::is_enabled()) return x;
   return CopiedToRanks::apply(x, group);
+}
+
+at::Tensor in_terms_of_ranks(const at::Tensor& x, const ProcessGroup& group) {
+  if (group.size() == 1 || !at::GradMode::is_enabled() || !x.requires_grad()) return x;
+  return InTermsOfRanks::apply(x, group.size());
 }
 
 at::Tensor sum_of_ranks(const at::Tensor& x, const ProcessGroup& group) {

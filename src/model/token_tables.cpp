@@ -36,9 +36,8 @@ at::Tensor OutputHead::logits(const at::Tensor& hidden, std::int64_t first) cons
   if (const LoraPair* factors = pair()) {
     LoraBranch branch{*factors, adapter_->config.scale(), {}};
     if (dropout_ && dropout_->probability > 0)
-      branch.dropped = dropped_out(
-          hidden, dropout_->probability,
-          random_key(dropout_->key, "lora-dropout-head", {static_cast<std::uint64_t>(first)}));
+      branch.dropped = dropped_out_by_row(hidden, dropout_->probability,
+                                          random_key(dropout_->key, "lora-dropout-head"), first);
     all = dense_with_lora(hidden, weight_, branch);
   } else {
     all = dense(hidden, weight_);

@@ -19,13 +19,13 @@ QuantizedMatrix quantize(WeightCodec codec, const at::Tensor& weights) {
   return nf4::quantize(weights);
 }
 
-QuantizedMatrix sliced(const QuantizedMatrix& whole, Projection projection, const Slice& slice) {
+QuantizedMatrix sliced(const QuantizedMatrix& whole, std::int64_t out, Projection projection,
+                       const Slice& slice) {
   if (slice.count == 1) return whole;
+  // Rows that follow each other are columns of one long row.
+  if (const auto* nf4 = std::get_if<nf4::Quantized>(&whole))
+    return nf4::columns(*nf4, is_cut_by_input(projection) ? out : 1, slice.index, slice.count);
   const auto* fp8 = std::get_if<fp8::Quantized>(&whole);
-  if (fp8 == nullptr)
-    fail_usage("model",
-               "NF4's scales run across the cuts of --tensor_parallel; use --base.storage fp8, or "
-               "--placement shard");
   // A row has one scale.
   const at::Tensor scale =
       is_cut_by_input(projection) ? fp8->scale : sliced(fp8->scale, projection, slice);
@@ -57,7 +57,8 @@ QuantizedMatrix matrix_of(WeightCodec codec, std::pair<std::int64_t, std::int64_
   if (codec == WeightCodec::kFp8)
     return fp8::Quantized{pieces[0].view(at::kFloat8_e4m3fn).view({out, in}),
                           pieces[1].view(at::kFloat)};
-  return nf4::Quantized{out * in, pieces[0], pieces[1], pieces[2].view(at::kFloat), absmax_mean};
+  return nf4::Quantized{out * in,    pieces[0], pieces[1], pieces[2].view(at::kFloat),
+                        absmax_mean, {}};
 }
 
 BlockBuffer make_block_buffer(const LlamaConfig& config, const Runtime& runtime) {

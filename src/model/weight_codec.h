@@ -23,9 +23,10 @@ using QuantizedMatrix = std::variant<fp8::Quantized, nf4::Quantized>;
 
 // `weights` [out, in]: contiguous, any floating type, on the CPU.
 QuantizedMatrix quantize(WeightCodec codec, const at::Tensor& weights);
-// A copy of a slice of a projection, unless it is all. Throws Error (usage) for NF4, whose scales
-// run across rows.
-QuantizedMatrix sliced(const QuantizedMatrix& whole, Projection projection, const Slice& slice);
+// A copy of a slice of a projection [out, in] with the codes and the values of the whole; all of it
+// as it is. NF4's must be of whole blocks (tensor_parallel.h: require_cut).
+QuantizedMatrix sliced(const QuantizedMatrix& whole, std::int64_t out, Projection projection,
+                       const Slice& slice);
 // Writes the weights into `out` [out, in], contiguous fp32 or bf16.
 void dequantize(const QuantizedMatrix& matrix, const at::Tensor& out);
 

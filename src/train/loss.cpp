@@ -27,11 +27,18 @@ struct LossAndGradients {
   variable_list gradients;  // of hidden, where it needs one, and of head.trained()
 };
 
+// What logits are made of: the output matrix, and the number of the first row of hidden states.
+struct HeadOfRows {
+  OutputHead head;
+  std::int64_t first = 0;
+};
+
 // Of sum(weights * nll): nll [N], and the gradients of hidden (where it needs one) and of all that
 // head.trained() names. One chunk's graph exists at a time.
-LossAndGradients loss_and_gradients(const at::Tensor& hidden, const OutputHead& head,
+LossAndGradients loss_and_gradients(const at::Tensor& hidden, const HeadOfRows& of_rows,
                                     const at::Tensor& targets, const at::Tensor& weights,
                                     bool with_gradients) {
+  const auto& [head, first] = of_rows;
   const std::int64_t rows = hidden.size(0), chunk = rows_of_logits(head.vocab_size());
   LossAndGradients result{at::empty({rows}, weights.options()), {}};
   const variable_list trained = with_gradients ? head.trained() : variable_list();
@@ -44,12 +51,12 @@ LossAndGradients loss_and_gradients(const at::Tensor& hidden, const OutputHead& 
       return tensor.slice(0, begin, std::min(rows, begin + chunk));
     };
     if (result.gradients.empty()) {
-      part(result.nll).copy_(target_nll(head.logits(part(hidden), begin), part(targets)));
+      part(result.nll).copy_(target_nll(head.logits(part(hidden), first + begin), part(targets)));
       continue;
     }
     const at::AutoGradMode with_graph(true);
     const at::Tensor input = part(hidden).detach().requires_grad_(of_hidden);
-    const at::Tensor logits = head.logits(input, begin);
+    const at::Tensor logits = head.logits(input, first + begin);
     variable_list inputs = trained;
     if (of_hidden) inputs.insert(inputs.begin(), input);
     at::Tensor gradient = logits.detach();  // of the same memory
@@ -67,14 +74,14 @@ LossAndGradients loss_and_gradients(const at::Tensor& hidden, const OutputHead& 
 
 // The output matrix, carried from the forward to the backward pass.
 struct HeadOfPass : torch::CustomClassHolder {
-  explicit HeadOfPass(OutputHead of_pass) : head(std::move(of_pass)) {}
-  OutputHead head;
+  explicit HeadOfPass(HeadOfRows of_pass) : head(std::move(of_pass)) {}
+  HeadOfRows head;
 };
 
 // OutputHead::trained() are inputs so that the graph knows of them.
 struct WeightedCrossEntropy : torch::autograd::Function<WeightedCrossEntropy> {
   static variable_list forward(AutogradContext* context, const at::Tensor& hidden,
-                               const at::TensorList& /*trained*/, const OutputHead& head,
+                               const at::TensorList& /*trained*/, const HeadOfRows& head,
                                const at::Tensor& targets, const at::Tensor& weights) {
     const LossAndGradients result =
         loss_and_gradients(hidden, head, targets, weights, /*with_gradients=*/true);
@@ -116,7 +123,7 @@ struct TokenNll : torch::autograd::Function<TokenNll> {
     return result;
   }
 
-  static at::Tensor nll_of(const at::Tensor& hidden, const OutputHead& head,
+  static at::Tensor nll_of(const at::Tensor& hidden, const HeadOfRows& head,
                            const at::Tensor& targets) {
     const at::Tensor ones = at::ones({targets.size(0)}, hidden.options().dtype(at::kFloat));
     return loss_and_gradients(hidden, head, targets, ones, /*with_gradients=*/false).nll;
@@ -129,23 +136,27 @@ std::int64_t rows_of_logits(std::int64_t vocab_size) {
   return std::max<std::int64_t>(64, kLogitsAtATime / vocab_size);
 }
 
-at::Tensor token_nll(const at::Tensor& hidden, const OutputHead& head, const at::Tensor& targets) {
-  if (!at::GradMode::is_enabled()) return TokenNll::nll_of(hidden, head, targets);
+at::Tensor token_nll(const at::Tensor& hidden, const OutputHead& head, const at::Tensor& targets,
+                     std::int64_t first) {
+  const HeadOfRows of_rows{head, first};
+  if (!at::GradMode::is_enabled()) return TokenNll::nll_of(hidden, of_rows, targets);
   const variable_list trained = head.trained();
-  return TokenNll::apply(hidden, at::TensorList(trained), c10::make_intrusive<HeadOfPass>(head),
+  return TokenNll::apply(hidden, at::TensorList(trained), c10::make_intrusive<HeadOfPass>(of_rows),
                          targets);
 }
 
 TokenLoss weighted_cross_entropy(const at::Tensor& hidden, const OutputHead& head,
-                                 const at::Tensor& targets, const at::Tensor& weights) {
+                                 const at::Tensor& targets, const at::Tensor& weights,
+                                 std::int64_t first) {
+  const HeadOfRows of_rows{head, first};
   if (!at::GradMode::is_enabled()) {
     const at::Tensor nll =
-        loss_and_gradients(hidden, head, targets, weights, /*with_gradients=*/false).nll;
+        loss_and_gradients(hidden, of_rows, targets, weights, /*with_gradients=*/false).nll;
     return {nll.dot(weights), nll};
   }
   const variable_list trained = head.trained();
   const variable_list outputs =
-      WeightedCrossEntropy::apply(hidden, at::TensorList(trained), head, targets, weights);
+      WeightedCrossEntropy::apply(hidden, at::TensorList(trained), of_rows, targets, weights);
   return {outputs[0], outputs[1]};
 }
 

@@ -26,6 +26,7 @@ class OwnPositions {
   }
   // Of values of all positions.
   at::Tensor of(const at::Tensor& values) const { return values.narrow(0, begin_, size_); }
+  std::int64_t begin() const { return begin_; }
   // Those of all ranks, as all positions' values.
   at::Tensor joined(const at::Tensor& own) const {
     if (group_.size() == 1) return own;
@@ -83,7 +84,7 @@ TokenLoss pack_loss(const Llama& model, const PackInputs& inputs, const ForwardO
   const OwnPositions own(model, inputs);
   TokenLoss loss = weighted_cross_entropy(hidden.index_select(0, own.of(inputs.positions)),
                                           model.head(options.adapter), own.of(inputs.targets),
-                                          own.of(inputs.weights) / total_weight);
+                                          own.of(inputs.weights) / total_weight, own.begin());
   loss.nll = own.joined(loss.nll);
   return loss;
 }
@@ -92,7 +93,7 @@ at::Tensor pack_nll(const Llama& model, const PackInputs& inputs, const ForwardO
   const at::Tensor hidden = model.hidden(inputs.ids, inputs.rows, options);
   const OwnPositions own(model, inputs);
   return own.joined(token_nll(hidden.index_select(0, own.of(inputs.positions)),
-                              model.head(options.adapter), own.of(inputs.targets)));
+                              model.head(options.adapter), own.of(inputs.targets), own.begin()));
 }
 
 }  // namespace reflect

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "reflect/base/error.h"
+#include "reflect/model/tensor_parallel.h"
 #include "reflect/train/plan.h"
 
 namespace reflect {
@@ -165,9 +166,10 @@ bool can_be_cut(const PlanChange& change) {
   const LlamaConfig& model = change.run.model;
   const BaseLayout& base = change.run.base;
   const auto divides = [&](std::int64_t number) { return number % base.tensor_parallel == 0; };
-  return base.placement == "replicate" && base.storage != "nf4" &&
-         divides(model.num_attention_heads) && divides(model.num_key_value_heads) &&
-         divides(model.intermediate_size) && divides(change.machine.ranks_of_node);
+  return base.placement == "replicate" && divides(model.num_attention_heads) &&
+         divides(model.num_key_value_heads) && divides(model.intermediate_size) &&
+         divides(change.machine.ranks_of_node) &&
+         !(base.storage == "nf4" && cuts_nf4_blocks(model, base.tensor_parallel));
 }
 
 bool is_possible(const PlanChange& change) {

@@ -104,7 +104,7 @@ RunShape run_shape_of(const TrainConfig& config, at::ScalarType dtype) {
               .storage = config.base.storage,
               .placement = config.placement.placement,
               .tensor_parallel = config.tensor_parallel};
-  sliced(run.model, config.tensor_parallel);  // can it be cut?
+  require_cut(run.model, config.base.storage, config.tensor_parallel);
   run.hybrid_group = config.placement.hybrid.group;
   if (config.method == "lora")
     run.lora =

@@ -128,8 +128,6 @@ void check(const TrainConfig& config) {
           "cuts a frozen base; it needs --method lora");
   require(whole || replicates, "tensor_parallel",
           "lays the base in slices itself; it needs --placement replicate");
-  require(whole || config.base.storage != "nf4", "tensor_parallel",
-          "cuts across NF4's scales; use --base.storage fp8, or --placement shard");
   require(config.loss.kind == "sft" || config.method == "lora", "loss.kind",
           "dpo needs --method lora: its reference is the model without the adapter");
   require(config.loss.kind == "sft" || config.loss.preset == "auto" || config.loss.preset == "all",
@@ -317,7 +315,8 @@ void report_expected_memory(const TrainConfig& config, const Runtime& runtime,
 ExitCode train_as(const LaunchEnvironment& place, TrainConfig config) {
   if (config.plan.show) return show_plan(config, place);
   if (config.tensor_parallel > 1)  // told before any row is read
-    require_slices(read_llama_config(config.model), config.tensor_parallel, place.local_world_size);
+    require_slices(read_llama_config(config.model), config.base.storage, config.tensor_parallel,
+                   place.local_world_size);
   Runtime runtime = start_runtime(config.runtime);
   if (runtime.device.is_cuda()) runtime.device = use_gpu(place.local_rank);
   const auto tokenizer = tokenizer_of(config);

@@ -52,11 +52,6 @@ TunedModel::TunedModel(const TunedModelOptions& options, const Runtime& runtime)
       adapter_ = read_adapter(options.initial_adapter, config, runtime.device);
       initial_adapter_ = read_adapter(options.initial_adapter, config, runtime.device);
     }
-    if (weights->tensor_group().size() > 1 && (adapter_->head || adapter_->rows))
-      fail_usage(
-          "train",
-          "--tensor_parallel cuts no adapter of the token tables; train without lm_head among "
-          "lora.targets and without lora.trainable_tokens, or with --placement shard");
     parameters_ = std::make_unique<ParameterBuffer>(adapter_->named(), at::kFloat);
     return;
   }

@@ -118,7 +118,7 @@ TEST_CASE("a base that cannot be cut over processes is refused with a remedy") {
   refused(job_of(2, {"--tensor_parallel", "2", "--placement", "shard"}),
           "it needs --placement replicate");
   refused(job_of(2, {"--tensor_parallel", "2", "--base.storage", "nf4"}),
-          "use --base.storage fp8, or --placement shard");
+          "o_proj [48, 96] into slices of 48 weights a row, which are not whole blocks of NF4");
   refused({"--tensor_parallel", "0"}, "must be at least 1");
   refused({"--tensor_parallel", "2", "--plan", "--plan.gpu", "h100-80g", "--plan.gpus", "3"},
           "must divide the 3 processes of a node");

@@ -209,15 +209,27 @@ TEMPLATE_TEST_CASE("GPU arithmetic: NF4 and FP8 give the same bits as the loops"
   const auto dtype = c10::CppTypeToScalarType<TestType>::value;
   at::Tensor expected = at::empty(weights.sizes(), dtype), own = at::empty_like(expected);
 
+  const auto nf4_values = [&](const nf4::Quantized& q, const at::Tensor& out) {
+    const gpu::Nf4Scales scales{q.absmax.const_data_ptr<std::uint8_t>(),
+                                q.absmax_scale.const_data_ptr<float>(),
+                                q.blocks,
+                                q.absmax_mean,
+                                nf4::kValues.data(),
+                                nf4::absmax_values().data()};
+    for (std::int64_t byte = 0; byte < q.codes.numel(); byte += 4)
+      gpu::nf4_weights<4>(q.codes.const_data_ptr<std::uint8_t>(), byte, scales,
+                          out.data_ptr<TestType>());
+  };
   const nf4::Quantized q = nf4::quantize(weights);
   nf4::dequantize(q, expected);
-  const gpu::Nf4Scales scales{q.absmax.const_data_ptr<std::uint8_t>(),
-                              q.absmax_scale.const_data_ptr<float>(), q.absmax_mean,
-                              nf4::kValues.data(), nf4::absmax_values().data()};
-  for (std::int64_t byte = 0; byte < q.codes.numel(); byte += 4)
-    gpu::nf4_weights<4>(q.codes.const_data_ptr<std::uint8_t>(), byte, scales,
-                        own.data_ptr<TestType>());
+  nf4_values(q, own);
   CHECK(at::equal(own, expected));
+  at::Tensor half = at::empty({68, 256}, dtype);  // its columns: blocks 4 to 7 of each 8
+  nf4_values(nf4::columns(q, 68, 1, 2), half);
+  CHECK(at::equal(half, expected.narrow(1, 256, 256)));
+  half = at::empty({34, 512}, dtype);  // its rows, from within a group of absmax
+  nf4_values(nf4::columns(q, 1, 1, 2), half);
+  CHECK(at::equal(half, expected.narrow(0, 34, 34)));
 
   const fp8::Quantized f = fp8::quantize(weights);
   fp8::dequantize(f, expected);

@@ -83,6 +83,32 @@ TEST_CASE("the parts of a tensor hold the NF4 codes of the whole") {
   CHECK(byte == whole.codes.numel());
 }
 
+TEST_CASE("a slice of NF4 rows or columns has the codes and the values of the whole") {
+  constexpr std::int64_t kOut = 96, kIn = 512;  // three groups of absmax
+  const nf4::Quantized whole = nf4::quantize(at::randn({kOut, kIn}) * 0.02);
+  const at::Tensor values = dequantized(whole, at::kFloat).view({kOut, kIn});
+  const at::Tensor codes = whole.codes.view({kOut, kIn / 2});
+  const at::Tensor absmax = whole.absmax.view({kOut, kIn / nf4::kBlock});
+  for (const std::int64_t count : {2, 4})
+    for (std::int64_t index = 0; index < count; ++index) {
+      CAPTURE(count, index);
+      const auto slice_of = [&](const at::Tensor& of, int dimension) {
+        const std::int64_t size = of.size(dimension) / count;
+        return of.narrow(dimension, index * size, size).reshape({-1});
+      };
+      const nf4::Quantized rows = nf4::columns(whole, 1, index, count);
+      CHECK(at::equal(rows.codes, slice_of(codes, 0)));
+      CHECK(at::equal(rows.absmax, slice_of(absmax, 0)));
+      CHECK(at::equal(dequantized(rows, at::kFloat), slice_of(values, 0)));
+      const nf4::Quantized columns = nf4::columns(whole, kOut, index, count);
+      CHECK(at::equal(columns.codes, slice_of(codes, 1)));
+      CHECK(at::equal(columns.absmax, slice_of(absmax, 1)));
+      CHECK(at::equal(dequantized(columns, at::kFloat), slice_of(values, 1)));
+      CHECK(columns.bytes() < whole.bytes() / count + 4 * whole.absmax_scale.numel());
+    }
+  CHECK_THROWS_WITH(nf4::columns(whole, kOut, 0, 16), Catch::Contains("parts of whole blocks"));
+}
+
 TEST_CASE("NF4 takes a little over four bits a weight") {
   const nf4::Quantized q = nf4::quantize(at::randn({4 * nf4::kCut}));
   CHECK(static_cast<double>(q.bytes()) * 8 / static_cast<double>(q.size) ==

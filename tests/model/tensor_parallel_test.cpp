@@ -27,13 +27,15 @@ namespace {
 const std::string kFolder = REFLECT_SOURCE_DIR "/tests/golden/model/llama3";
 const PackedRows kRows{{0, 9, 10, 31}, {}, {}};
 
-// A checkpoint like the golden one with 8 heads on 4 key heads and `layers` blocks.
+// A checkpoint like the golden one with 8 heads on 4 key heads and `layers` blocks, whose slices
+// for four ranks are whole blocks of NF4.
 LlamaConfig write_model(const std::string& folder, std::int64_t layers) {
   auto json = nlohmann::json::parse(read_file(kFolder + "/config.json"));
   json.update({{"num_hidden_layers", layers},
                {"num_attention_heads", 8},
                {"num_key_value_heads", 4},
-               {"head_dim", 8}});
+               {"head_dim", 32},
+               {"intermediate_size", 256}});
   write_file_atomic(folder + "/config.json", json.dump());
   const LlamaConfig config = read_llama_config(folder);
   ResidentWeights weights(config, Runtime{}, 1);
@@ -48,12 +50,15 @@ struct Case {
   bool dora = false;
   Recompute recompute = Recompute::kNone;
   std::string storage = "dtype";
+  bool head = false, rows = false;  // an adapter on lm_head, trained rows of the token tables
 };
 
 Adapter adapter_of(const Case& c, WeightSource& base, const LlamaConfig& config) {
   LoraConfig lora;
   lora.rank = 4;
   lora.dora = c.dora;
+  if (c.head) lora.targets.emplace_back("lm_head");
+  if (c.rows) lora.token_ids = {7, 300, 14};  // two of them in the text
   Adapter adapter = Adapter::fresh(config, lora, 1);
   adapter.take_base(base);
   std::uint64_t seed = 1;
@@ -79,13 +84,15 @@ Outcome pass(const Case& c, const std::string& folder, const Placement& placemen
   const at::Tensor ids = at::arange(kRows.tokens(), at::kLong) * 7 % 320;
   const at::Tensor hidden =
       llama->hidden(ids, kRows, {.adapter = &adapter, .recompute = c.recompute});
-  Outcome outcome{llama->logits(hidden.detach()).detach(), {}};
+  const OutputHead head = llama->head(&adapter);
+  Outcome outcome{head.logits(hidden.detach()).detach(), {}};
   ProcessGroup group = llama->weights().tensor_group();
   const std::int64_t begin = 31 * group.rank() / group.size();
   const std::int64_t end = 31 * (group.rank() + 1) / group.size();
   auto generator = at::make_generator<at::CPUGeneratorImpl>(std::uint64_t{3});
   const at::Tensor slopes = at::randn({31, llama->config().vocab_size}, generator);
-  (llama->logits(hidden.slice(0, begin, end)) * slopes.slice(0, begin, end)).sum().backward();
+  const at::Tensor own = head.logits(hidden.slice(0, begin, end), begin);
+  (own * slopes.slice(0, begin, end)).sum().backward();
   for (const NamedTensor& named : adapter.named()) {
     const at::Tensor gradient = named.tensor.grad().clone();
     group.all_reduce(gradient);
@@ -114,8 +121,11 @@ TEST_CASE("slices of a base give the logits and the adapter gradients of the who
   const int ranks = GENERATE(2, 4);
   const Case c =
       GENERATE(Case{}, Case{.dropout = 0.3}, Case{.dora = true}, Case{0.3, true, Recompute::kBlock},
-               Case{0.3, false, Recompute::kSelective}, Case{0.3, false, Recompute::kBlock, "fp8"});
-  CAPTURE(ranks, c.dropout, c.dora, name_of(c.recompute), c.storage);
+               Case{0.3, false, Recompute::kSelective}, Case{0.3, false, Recompute::kBlock, "fp8"},
+               Case{0.3, true, Recompute::kBlock, "nf4"}, Case{.dropout = 0.3, .rows = true},
+               Case{.dropout = 0.3, .dora = true, .head = true},
+               Case{0.3, false, Recompute::kBlock, "nf4", true, true});
+  CAPTURE(ranks, c.dropout, c.dora, name_of(c.recompute), c.storage, c.head, c.rows);
   const Outcome whole = pass(c, folder.path(), {});
   check_none(run_ranks(ranks, [&](ProcessGroup& group) {
     const Outcome ours = pass(c, folder.path(), {.group = group, .tensor_parallel = group.size()});
@@ -138,7 +148,7 @@ TEST_CASE("recomputed blocks of a sliced base give the same bits") {
 
 TEST_CASE("a rank of a sliced base holds its slice of the blocks and the tables") {
   constexpr std::int64_t kRanks = 4, kLayers = 16;
-  const std::string storage = GENERATE("dtype", "fp8");
+  const std::string storage = GENERATE("dtype", "fp8", "nf4");
   CAPTURE(storage);
   const TempFolder folder;
   const LlamaConfig config = write_model(folder.path(), kLayers);
@@ -182,8 +192,17 @@ TEST_CASE("what cannot be cut is refused with a remedy") {
   model.num_key_value_heads = 4;
   model.intermediate_size = 110;
   CHECK_THROWS_WITH(sliced(model, 4), Catch::Contains("110 intermediate_size"));
+  model.intermediate_size = 256;
+  require_cut(model, "nf4", 2);
+  CHECK(cuts_nf4_blocks(model, 4) == Projection::kO);  // 128 inputs
+  model.head_dim = 32;
+  model.intermediate_size = 192;
+  CHECK(cuts_nf4_blocks(model, 4) == Projection::kDown);
+  require_cut(model, "fp8", 4);
   for (const std::string& failure : run_ranks(2, [&](ProcessGroup& group) {
          load_llama(kFolder, {}, {"nf4"}, {.group = group, .tensor_parallel = 2});
        }))
-    CHECK_THAT(failure, Catch::Contains("use --base.storage fp8, or --placement shard"));
+    CHECK_THAT(failure, Catch::Contains("o_proj [48, 96] into slices of 48 weights a row") &&
+                            Catch::Contains("not whole blocks of NF4 (64 weights)") &&
+                            Catch::Contains("--base.storage fp8, or --placement shard"));
 }

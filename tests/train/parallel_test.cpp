@@ -15,10 +15,11 @@ namespace {
 
 constexpr std::int64_t kSteps = 6;
 
-TrainerConfig run_config(const std::string& output, std::int64_t packs_per_step) {
+TrainerConfig run_config(const std::string& output, std::int64_t packs_per_step,
+                         std::int64_t steps = kSteps) {
   TrainerConfig config;
   config.output = output;
-  config.length = {.steps = kSteps, .packs = kSteps * packs_per_step - 1, .tokens = 1};
+  config.length = {.steps = steps, .packs = steps * packs_per_step - 1, .tokens = 1};
   config.packs_per_step = packs_per_step;
   config.optimizer.lr = 1e-3;
   config.schedule.warmup_steps = 2;
@@ -31,7 +32,9 @@ struct Base {
   std::string placement = "replicate";
   std::string storage = "dtype";
   int tensor_parallel = 1;
-  bool tables = true;  // adapters on the token tables, too
+  Recompute recompute = Recompute::kAuto;
+  std::string model = kGoldenModel;
+  at::ScalarType dtype = at::kFloat;
 };
 
 // Steps that some ranks do together.
@@ -50,17 +53,15 @@ struct Run {
   Run(const TrainerConfig& config, ProcessGroup& group, const Base& base = {},
       std::vector<Example> rows = read_golden_case("lora").examples)
       : examples(std::move(rows)),
-        model(tuned(group, base), Runtime{}),
+        model(tuned(group, base), Runtime{base.dtype, at::kCPU}),
         trainer(config, model, examples, packs(config), group) {}
 
   static TunedModelOptions tuned(const ProcessGroup& group, const Base& base) {
-    TunedModelOptions options{.folder = kGoldenModel};
+    TunedModelOptions options{.folder = base.model, .recompute = base.recompute};
     options.lora_config.rank = 4;
     options.lora_config.dropout = 0.1;
-    if (base.tables) {
-      options.lora_config.targets.emplace_back("lm_head");
-      options.lora_config.token_ids = {5, 17, 300};
-    }
+    options.lora_config.targets.emplace_back("lm_head");
+    options.lora_config.token_ids = {5, 17, 300};
     options.base.storage = base.storage;
     options.placement.config = {.placement = base.placement, .hybrid = {group.size() > 2 ? 2 : 0}};
     options.placement.group = group;
@@ -98,10 +99,12 @@ Outcome run_in_parts(const std::vector<Part>& parts, std::int64_t packs_per_step
                      const std::optional<PreferenceConfig>& preference = {}) {
   const TempFolder folder;
   Outcome outcome;
+  std::int64_t steps = 0;
+  for (const Part& part : parts) steps += part.steps;
   for (const Part& part : parts) {
     outcome.adapters.assign(static_cast<std::size_t>(part.ranks), {});
     const auto failures = run_ranks(part.ranks, [&](ProcessGroup& group) {
-      TrainerConfig config = run_config(folder.path(), packs_per_step);
+      TrainerConfig config = run_config(folder.path(), packs_per_step, steps);
       config.preference = preference;
       Run run(config, group, part.base);
       run.trainer.resume();
@@ -113,12 +116,12 @@ Outcome run_in_parts(const std::vector<Part>& parts, std::int64_t packs_per_step
     for (const std::string& failure : failures) CHECK(failure.empty());
   }
   read_metrics(folder.path(), outcome);
+  REQUIRE(outcome.losses.size() == static_cast<std::size_t>(steps));
   return outcome;
 }
 
 void require_equal(const Outcome& a, const Outcome& b) {
-  REQUIRE(a.losses.size() == static_cast<std::size_t>(kSteps));
-  REQUIRE(b.losses.size() == static_cast<std::size_t>(kSteps));
+  REQUIRE(a.losses.size() == b.losses.size());
   CHECK(a.trained_tokens == b.trained_tokens);
   for (std::size_t step = 0; step < a.losses.size(); ++step) {
     CAPTURE(step);
@@ -195,30 +198,63 @@ TEST_CASE("ranks that compute packs together give the losses and the adapter of 
   std::optional<PreferenceConfig> preference;
   if (GENERATE(false, true)) preference = PreferenceConfig{.sft_weight = 0.1};
   CAPTURE(packs_per_step, preference.has_value());
-  const Base whole{.tables = false}, slices{.tensor_parallel = 2, .tables = false};
+  const Base whole, slices{.tensor_parallel = 2};
   const Outcome one = run_in_parts({{1, kSteps, whole}}, packs_per_step, preference);
   for (const int ranks : {2, 4}) {
     CAPTURE(ranks);
     require_equal(run_in_parts({{ranks, kSteps, slices}}, packs_per_step, preference), one);
-  }
-  if (packs_per_step == 4 && !preference) {
-    Base coded = whole, coded_slices = slices;
-    coded.storage = coded_slices.storage = "fp8";
-    require_equal(run_in_parts({{4, kSteps, coded_slices}}, 4),
-                  run_in_parts({{1, kSteps, coded}}, 4));
   }
   require_equal(run_in_parts({{2, 2, slices}, {4, 1, slices}, {2, 2, whole}, {1, 1, whole}},
                              packs_per_step, preference),
                 one);
 }
 
-TEST_CASE("adapters on the token tables are refused where ranks compute packs together") {
+namespace {
+
+// A checkpoint like the golden one that four ranks can cut, in any storage.
+void write_wide_model(const std::string& folder) {
+  auto json = nlohmann::json::parse(read_file(kGoldenModel + "/config.json"));
+  json.update({{"num_hidden_layers", 2},
+               {"num_attention_heads", 8},
+               {"num_key_value_heads", 4},
+               {"head_dim", 32},
+               {"intermediate_size", 256}});
+  write_file_atomic(folder + "/config.json", json.dump());
+  ResidentWeights weights(read_llama_config(folder), Runtime{}, 1);
+  write_safetensors(folder + "/model.safetensors", weights.named());
+}
+
+}  // namespace
+
+TEST_CASE("twenty steps of ranks that compute packs together, in every storage and recomputation") {
+  constexpr std::int64_t kLong = 20;
   const TempFolder folder;
-  const auto failures = run_ranks(2, [&](ProcessGroup& group) {
-    Run(run_config(folder.path(), 2), group, {.tensor_parallel = 2});
-  });
-  for (const std::string& failure : failures)
-    CHECK_THAT(failure, Catch::Contains("--tensor_parallel cuts no adapter of the token tables"));
+  write_wide_model(folder.path());
+  const auto run = [&](int slices, const std::string& storage, Recompute recompute,
+                       at::ScalarType dtype = at::kFloat) {
+    const Base base{.storage = storage,
+                    .tensor_parallel = slices,
+                    .recompute = recompute,
+                    .model = folder.path(),
+                    .dtype = dtype};
+    return run_in_parts({{slices, kLong, base}}, 2);
+  };
+  const std::string storage = GENERATE("dtype", "fp8", "nf4");
+  CAPTURE(storage);
+  std::vector<Recompute> modes = {Recompute::kBlock};
+  if (storage == "dtype") modes = {Recompute::kBlock, Recompute::kSelective, Recompute::kNone};
+  const Outcome one = run(1, storage, Recompute::kBlock);
+  for (const Recompute recompute : modes) {
+    CAPTURE(name_of(recompute));
+    require_equal(run(2, storage, recompute), one);
+  }
+  require_equal(run(4, storage, Recompute::kBlock), one);
+  if (storage != "dtype") return;
+  const Outcome rounded = run(1, storage, Recompute::kBlock, at::kBFloat16);
+  const Outcome cut = run(2, storage, Recompute::kBlock, at::kBFloat16);
+  for (std::size_t step = 0; step < rounded.losses.size(); ++step)
+    CHECK(cut.losses[step] == Approx(rounded.losses[step]).epsilon(4e-3));  // bf16's
+  CHECK(at::equal(cut.adapters[0], cut.adapters[1]));
 }
 
 TEST_CASE("held-out rows have the same loss at any number of ranks, as rows and as pairs") {
@@ -230,7 +266,7 @@ TEST_CASE("held-out rows have the same loss at any number of ranks, as rows and 
     const auto failures = run_ranks(ranks, [&](ProcessGroup& group) {
       TrainerConfig config = run_config(folder.path(), 2);
       if (pairs) config.preference = PreferenceConfig{};
-      Run run(config, group, {.tensor_parallel = slices, .tables = false});
+      Run run(config, group, {.tensor_parallel = slices});
       std::vector<Batch> packs;
       PackStream stream = run.packs(config);
       for (int i = 0; i < 3; ++i) packs.push_back(stream.next());

@@ -8,6 +8,7 @@
 #include "dist/ranks.h"
 #include "golden_case.h"
 #include "reflect/model/safetensors.h"
+#include "reflect/model/tensor_parallel.h"
 #include "temp_folder.h"
 #include "tensor_memory.h"
 
@@ -22,7 +23,7 @@ LlamaConfig write_model(const std::string& folder) {
   auto json = nlohmann::json::parse(read_file(kGoldenModel + "/config.json"));
   json["num_hidden_layers"] = 8;
   json["hidden_size"] = 128;
-  json["intermediate_size"] = 448;
+  json["intermediate_size"] = 512;
   json["num_attention_heads"] = 8;
   json["num_key_value_heads"] = 2;
   write_file_atomic(folder + "/config.json", json.dump());
@@ -169,11 +170,23 @@ TEST_CASE("the plan's peak is within 5 % of the measured one: without recomputat
   }
   SECTION("two processes that compute packs together") {
     options.lora_config.dropout = GENERATE(0.0, 0.1);
+    if (options.lora_config.dropout > 0) options.lora_config.token_ids = {1, 2, 3};
     options.placement.tensor_parallel = 2;
     check_plan(options, {dtype, at::kCPU}, 2);
     return;
   }
   check_plan(options, {dtype, at::kCPU}, 1);
+}
+
+TEST_CASE("the plan's peak is within 5 % of the measured one: slices in few bits") {
+  const TempFolder folder;
+  write_model(folder.path());
+  TunedModelOptions options{.folder = folder.path(), .recompute = Recompute::kBlock};
+  options.lora_config.targets.emplace_back("lm_head");
+  options.base.storage = GENERATE("fp8", "nf4");
+  options.placement.tensor_parallel = 2;
+  CAPTURE(options.base.storage);
+  check_plan(options, {at::kBFloat16, at::kCPU}, 2);
 }
 
 namespace {
@@ -271,6 +284,19 @@ TEST_CASE("what does not fit gets the smallest change that does") {
   CHECK(std::ranges::any_of(changes, [](const PlanChange& change) {
     return change.flags == "2 nodes of 8 h100-80g" || change.flags == "4 nodes of 8 h100-80g";
   }));
+}
+
+TEST_CASE("slices are offered where shares leave activations too large, also in few bits") {
+  RunShape run = llama31("70b", "replicate", "nf4");
+  run.pack_tokens = run.trained_tokens = 45056;
+  const auto offered = [&](const std::string& flags) {
+    return std::ranges::any_of(changes_that_fit(run, machine_of_gpus("h100-80g", 1, 8)),
+                               [&](const PlanChange& change) { return change.flags == flags; });
+  };
+  CHECK(offered("--placement replicate --tensor_parallel 8"));
+  run.model.intermediate_size += 4 * 64;  // of 8 slices each ends within a block of NF4
+  CHECK_FALSE(offered("--placement replicate --tensor_parallel 8"));
+  CHECK(cuts_nf4_blocks(run.model, 8) == Projection::kDown);
 }
 
 TEST_CASE("a GPU that is not known is refused with those that are") {

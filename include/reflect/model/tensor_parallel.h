@@ -5,6 +5,8 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <optional>
+#include <string>
 
 #include "reflect/dist/process_group.h"
 #include "reflect/model/llama_config.h"
@@ -20,9 +22,16 @@ Slice slice_of(const ProcessGroup& group);
 // projections are slices of the whole model's. Throws Error (usage) where they cannot be cut so.
 LlamaConfig sliced(const LlamaConfig& model, std::int64_t ranks);
 
-// Throws Error (usage) where `ranks` processes of a machine that has `of_machine` of them (0:
-// machines differ) cannot hold slices of the model.
-void require_slices(const LlamaConfig& model, std::int64_t ranks, std::int64_t of_machine);
+// The first projection that would be cut over `ranks` inside NF4's blocks of 64 weights, if any.
+std::optional<Projection> cuts_nf4_blocks(const LlamaConfig& model, std::int64_t ranks);
+
+// Throws Error (usage) where the projections of a base stored so (BaseConfig::storage) cannot be
+// cut over `ranks`.
+void require_cut(const LlamaConfig& model, const std::string& storage, std::int64_t ranks);
+// The same, and where a machine's processes, `of_machine` (0: machines differ), cannot be groups of
+// `ranks`.
+void require_slices(const LlamaConfig& model, const std::string& storage, std::int64_t ranks,
+                    std::int64_t of_machine);
 
 // o and down are cut by input, the others by output.
 bool is_cut_by_input(Projection projection);
@@ -35,5 +44,8 @@ LoraPair sliced(const LoraPair& pair, Projection projection, const Slice& slice)
 at::Tensor copied_to_ranks(const at::Tensor& x, const ProcessGroup& group);
 // The sum of the ranks' x, which is overwritten; its gradient goes to every rank as it is.
 at::Tensor sum_of_ranks(const at::Tensor& x, const ProcessGroup& group);
+// x, the same on every rank of the group, as is its gradient, which each rank keeps an equal part
+// of: the sum over the ranks is the gradient.
+at::Tensor in_terms_of_ranks(const at::Tensor& x, const ProcessGroup& group);
 
 }  // namespace reflect
