@@ -61,7 +61,9 @@ double seconds_for(const Engine& engine, std::vector<GenerateRequest> requests,
 
 ExitCode bench(const BenchConfig& config) {
   const Runtime runtime = start_runtime(config.runtime);
-  const ChatModel model = load_chat_model(config.model, "auto", runtime, {}, {});
+  const BaseConfig base;
+  const Placement placement;
+  const ChatModel model = load_chat_model(config.model, "auto", runtime, base, placement);
   const std::vector<GenerateRequest> requests = requests_of(config, model);
   std::optional<Adapter> adapter;
   if (config.lora_rank > 0) {
