@@ -1,19 +1,20 @@
 #!/usr/bin/env bash
-# What a GPU does, in at most LIMIT seconds (600): kernels against the CPU; LoRA on Llama-3.1-8B's shape (bf16, FP8
+# What a GPU does, in at most LIMIT seconds (570): kernels against the CPU; LoRA on Llama-3.1-8B's shape (bf16, FP8
 # and NF4 base, packs of 4096 tokens) beside transformers + PEFT; LoRA on Llama-3.1-70B's shape with an NF4 base
 # (where 60 GiB of GPU memory are free); scoring and decoding beside transformers; attention kernels beside each
-# other. Random weights. Prints Markdown, with date, commit and device; what the time did not reach is said.
+# other. Random weights. Prints Markdown, with date, commit and device. What the time did not reach, what failed (with
+# the end of its log) and what lacks a Python package is said, and the rest goes on.
 #
 # usage: bench/gpu.sh [WORK]
 # Builds the preset cuda first (not counted) unless BIN names a folder of built programs, generate_bench among them
-# (TESTS: that of model_tests). PYTHON has torch, transformers, peft and safetensors. Disk in WORK: 16 GB for 8B; for
-# 70B, after that is deleted, 4 GB and 36 GB of codes in CODES (default: /dev/shm where it has room, else WORK).
+# (TESTS: that of model_tests). PYTHON has torch, and transformers and peft for what they do. Disk in WORK: 16 GB for
+# 8B; for 70B, after that is deleted, 4 GB and 36 GB of codes in CODES (default: /dev/shm where it has room, else WORK).
 # COMMIT names the commit where there is no git. DEVICE=cpu SHAPE=tiny BIG=tiny LENGTH=2048 is a trial of the script.
-# Exit code 1: something failed; 3: the time was over. Has never run on a GPU.
+# Exit code 1: something failed; 3: something was left out. Has never run on a GPU.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 work=${1:-$(mktemp -d)}
-device=${DEVICE:-cuda} shape=${SHAPE:-8b} big=${BIG:-70b} length=${LENGTH:-4096} steps=${STEPS:-10} limit=${LIMIT:-600}
+device=${DEVICE:-cuda} shape=${SHAPE:-8b} big=${BIG:-70b} length=${LENGTH:-4096} steps=${STEPS:-10} limit=${LIMIT:-570}
 python=${PYTHON:-python3}
 if [ -z "${BIN:-}" ]; then
   scripts/build.sh cuda
@@ -24,40 +25,53 @@ commit=${COMMIT:-$(git describe --always --dirty --exclude '*' 2>/dev/null || ec
 mkdir -p "$work"
 codes=
 trap 'rm -rf "$codes"' EXIT
-SECONDS=0 status=0
+SECONDS=0 status=0 allowed=0
 export HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=false
 
 left() { echo $((limit - SECONDS)); }
 
-# Runs a command in the time that is left, without what it says of itself; 124 where that is over.
+# Runs a command in the time that is left, and in a third of all, without what it says of itself; 124 where that is
+# over.
 limited() {
-  local seconds
-  seconds=$(left)
-  if [ "$seconds" -lt 5 ]; then return 124; fi
-  timeout --kill-after=5 "$seconds" "$@" 2>>"$work/log"
+  allowed=$(left)
+  if [ "$allowed" -lt 5 ]; then return 124; fi
+  if [ "$allowed" -gt $((limit / 3)) ]; then allowed=$((limit / 3)); fi
+  echo "+ $*" >>"$work/log"
+  timeout --kill-after=5 "$allowed" "$@" 2>>"$work/log"
 }
 
-# What became of a figure that is not there; keeps it for the script's exit code.
+# Whether the Python packages are there; 77 with their names in `absent` where not.
+has_packages() {
+  absent=$("$python" -c 'import importlib.util, sys
+print(*(name for name in sys.argv[1:] if importlib.util.find_spec(name) is None))' "$@") || return
+  [ -z "$absent" ] || return 77
+}
+
+# Why a figure is not there, in `why`; keeps it for the script's exit code.
 missed() {  # exit code
-  if [ "$1" = 124 ] || [ "$1" = 137 ]; then
-    [ "$status" = 1 ] || status=3
+  if [ "$1" = 77 ]; then
+    why="left out: $python has no $absent"
+  elif [ "$1" != 124 ] && [ "$1" != 137 ]; then
+    why="failed ($1)" status=1
+    printf 'gpu.sh: failed (%s); the end of %s:\n%s\n' "$1" "$work/log" "$(tail -n 12 "$work/log")" >&2
+  elif [ "$allowed" -lt 5 ]; then
     why="not reached in $limit s"
   else
-    status=1
-    why="failed ($1; see $work/log)"
+    why="not done in $allowed s"
   fi
+  [ "$status" = 1 ] || status=3
 }
 
 # The same with the GPU's largest memory in use, in GiB, in `peak`.
 with_peak() {
-  local watch= code=0
+  local watch='' code=0
   : >"$work/memory"
   if [ "$device" = cuda ]; then
     nvidia-smi --query-gpu=memory.used --format=csv,noheader,nounits -lms 200 >"$work/memory" &
     watch=$!
   fi
   limited "$@" || code=$?
-  [ -z "$watch" ] || kill "$watch"
+  [ -z "$watch" ] || { kill "$watch" && wait "$watch"; } 2>/dev/null || true
   peak=$(sort -n "$work/memory" | tail -1 | awk '{printf "%.1f", $1 / 1024}')
   return $code
 }
@@ -80,12 +94,15 @@ PY
 }
 
 peer() {
+  has_packages transformers peft || return
   with_peak "$python" bench/gpu_peer.py train "$work/model" "$length" "$steps" --device "$device" >"$work/figures"
 }
 
 row() {  # name, command that leaves two figures in $work/figures and `peak`
   local code=0 tokens seconds
+  : >"$work/figures"
   "${@:2}" || code=$?
+  if [ $code = 0 ] && [ ! -s "$work/figures" ]; then code=1; fi
   if [ $code = 0 ]; then
     read -r tokens seconds <"$work/figures"
     echo "| $1 | $tokens | $seconds | ${peak:--} |"
@@ -141,7 +158,7 @@ make_big() {  # folder of codes
     folder=$(find "$1" -mindepth 1 -maxdepth 1 -type d -name "nf4-*")
   done
   { kill -9 $naming && wait $naming; } 2>/dev/null || true
-  [ -n "$folder" ] || return 1
+  [ -n "$folder" ] || return $(($(left) > 5 ? 1 : 124))
   find "$folder" -type f -delete
   limited "$python" bench/gpu_codes.py "$big" "$folder"
 }
@@ -173,7 +190,9 @@ big_case() {
 
 one() {  # what, program, command that leaves a figure in $work/figures
   local code=0
+  : >"$work/figures"
   "${@:3}" || code=$?
+  if [ $code = 0 ] && [ ! -s "$work/figures" ]; then code=1; fi
   if [ $code = 0 ]; then
     echo "| $1 | $2 | $(cat "$work/figures") |"
   else
@@ -203,8 +222,9 @@ peers_figure() {  # name
 inference() {
   local peer_code=0
   head -100 "$work/rows.jsonl" >"$work/score.jsonl"
-  limited "$python" bench/gpu_peer.py infer "$work/model" "$work/rows.jsonl" 128 --device "$device" >"$work/peer" ||
-    peer_code=$?
+  : >"$work/peer"
+  { has_packages transformers && limited "$python" bench/gpu_peer.py infer "$work/model" "$work/rows.jsonl" 128 \
+    --device "$device" >"$work/peer"; } || peer_code=$?
   printf '\n%s\n\n' "Scoring (rows/s) and greedy decoding of 128 tokens a row (tokens/s), shape $shape, bf16"
   echo "| what | program | figure |"
   echo "|---|---|---|"
@@ -225,23 +245,46 @@ attention() {
   if [ $code != 0 ]; then missed $code && echo "| $why | | | | |"; fi
 }
 
+# Stops where the programs cannot run or there is no GPU. Where a kernel is wrong the times still tell something.
+kernels() {
+  local code=0
+  limited "$tests/model_tests" "*GPU*" >"$work/said" || code=$?
+  if { [ "$device" = cuda ] && grep -q "no GPU here" "$work/said"; } || ! grep -qE "passed|failed" "$work/said"; then
+    tail -n 40 "$work/log" "$work/said" >&2
+    echo "gpu.sh: the kernels were not tried on a GPU ($code); nothing was timed" >&2
+    exit 1
+  fi
+  if [ $code = 0 ]; then
+    echo "Kernels against the CPU: $(grep -E "passed|skipped" "$work/said" | tail -1)"
+  else
+    missed $code
+    printf '**Kernels against the CPU: %s.** The times below are of these kernels.\n\n```\n' "$why"
+    tail -n 60 "$work/said"
+    echo '```'
+  fi
+}
+
+training() {
+  table "LoRA r = 16 on all projections, shape $shape, packs of $length, block recomputation, $device"
+  for storage in dtype fp8 nf4; do
+    row "reflect-train, base in ${storage/dtype/bf16}" train "$work/model" $storage "$steps"
+  done
+  row "transformers + PEFT, bf16" peer
+}
+
 header
 : >"$work/log"
-if ! limited "$tests/model_tests" "*GPU*" >"$work/said" ||
-  { [ "$device" = cuda ] && grep -q "no GPU here" "$work/said"; }; then
-  cat "$work/said" >&2
-  echo "gpu.sh: the kernels are wrong on this GPU, or were not tried; nothing was timed" >&2
-  exit 1
+has_packages torch || { echo "gpu.sh: $python has no torch; PYTHON names one that has" >&2 && exit 1; }
+kernels
+code=0
+limited "$python" bench/gpu_model.py "$shape" data/demo/model "$work/model" "$work/rows.jsonl" || code=$?
+if [ $code = 0 ]; then
+  training
+  inference
+else
+  missed $code
+  printf '\n%s\n' "No checkpoint of the shape $shape: $why."
 fi
-echo "Kernels against the CPU: $(grep -E "passed|skipped" "$work/said" | tail -1)"
-
-limited "$python" bench/gpu_model.py "$shape" data/demo/model "$work/model" "$work/rows.jsonl"
-table "LoRA r = 16 on all projections, shape $shape, packs of $length, block recomputation, $device"
-for storage in dtype fp8 nf4; do
-  row "reflect-train, base in ${storage/dtype/bf16}" train "$work/model" $storage "$steps"
-done
-row "transformers + PEFT, bf16" peer
-inference
 if [ "$device" = cuda ]; then attention; fi
 big_case
 printf '\n%s\n' "$SECONDS s in all."

@@ -5,13 +5,12 @@ usage: bench/gpu_codes.py SHAPE FOLDER
   FOLDER  the checkpoint's own, inside that of --base.cache; every block gets the same numbers
 The weights that the codes stand for have a standard deviation of about 1 / sqrt(in).
 """
-import json
 import os
 import pathlib
 import struct
 import sys
 
-from gpu_model import SHAPES, tensors_of
+from gpu_model import SHAPES, header_of, tensors_of
 
 BLOCK, CUT = 64, 64 * 256  # weights of an absmax, and of a scale
 
@@ -26,24 +25,13 @@ def pieces_of(name, shape):
             (name + ".0", "U8", size // 2, None), (name + ".1", "U8", size // BLOCK, None)]
 
 
-def header_of(pieces):
-    header, end = {}, 0
-    for name, dtype, length, _ in pieces:
-        size = length * (4 if dtype == "F32" else 1)
-        header[name] = {"dtype": dtype, "shape": [length], "data_offsets": [end, end + size]}
-        end += size
-    text = json.dumps(header).encode()
-    text += b" " * (-len(text) % 8)
-    return struct.pack("<Q", len(text)) + text, end
-
-
 def main():
     shape, folder = SHAPES[sys.argv[1]], pathlib.Path(sys.argv[2])
     body = None
     for layer, tensors in enumerate(list(tensors_of(shape))[1:]):
         pieces = [piece for name, dims in tensors.items() if len(dims) == 2 for piece in pieces_of(name, dims)]
         pieces.sort(key=lambda piece: piece[3] is None)  # what is read as floats comes first
-        header, end = header_of(pieces)
+        header, end = header_of([(name, dtype, [length]) for name, dtype, length, _ in pieces])
         if body is None:
             known = b"".join(data for *_, data in pieces if data is not None)
             body = known + os.urandom(end - len(known))

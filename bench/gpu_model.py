@@ -6,7 +6,9 @@ usage: bench/gpu_model.py SHAPE TOKENIZER OUT ROWS.jsonl [--sparse]
   TOKENIZER  folder of a checkpoint whose tokenizer and chat template are taken; ids above its own
              vocabulary never occur
   --sparse   projections are zeros that take no disk: for a base whose codes bench/gpu_codes.py makes
+Needs torch alone.
 """
+import ctypes
 import json
 import math
 import pathlib
@@ -16,7 +18,6 @@ import struct
 import sys
 
 import torch
-from safetensors.torch import save_file
 
 SHAPES = {
     "70b": dict(hidden_size=8192, intermediate_size=28672, num_hidden_layers=80, num_attention_heads=64,
@@ -44,26 +45,36 @@ def tensors_of(c):
                name + "mlp.down_proj.weight": (hidden, inner)}
 
 
-def random_tensor(shape, device):
-    if len(shape) == 1:
-        return torch.ones(shape, dtype=torch.bfloat16)
-    spread = shape[1] ** -0.5
-    return (torch.randn(shape, device=device, dtype=torch.bfloat16) * spread).cpu()
-
-
-def save_sparse(shapes, path):
-    """bf16 tensors: norms are ones, and what follows them is a hole in the file."""
+def header_of(tensors):
+    """The header of a safetensors file and the bytes of data behind it, for (name, type, shape) in their order."""
     header, end = {"__metadata__": {"format": "pt"}}, 0
-    for name, shape in sorted(shapes.items(), key=lambda item: len(item[1])):
-        size = 2 * math.prod(shape)
-        header[name] = {"dtype": "BF16", "shape": list(shape), "data_offsets": [end, end + size]}
+    for name, dtype, shape in tensors:
+        size = {"BF16": 2, "F32": 4, "U8": 1}[dtype] * math.prod(shape)
+        header[name] = {"dtype": dtype, "shape": list(shape), "data_offsets": [end, end + size]}
         end += size
     text = json.dumps(header).encode()
     text += b" " * (-len(text) % 8)
-    norms = sum(shape[0] for shape in shapes.values() if len(shape) == 1)
+    return struct.pack("<Q", len(text)) + text, end
+
+
+def random_numbers(shape, device):
+    """bf16 with a standard deviation of 1 / sqrt(in), in host memory."""
+    return (torch.randn(shape, device=device, dtype=torch.bfloat16) * shape[1] ** -0.5).cpu()
+
+
+def save(shapes, path, device, sparse):
+    """bf16 tensors: norms are ones; the others, which follow them, are random or a hole in the file."""
+    tensors = sorted(((name, "BF16", shape) for name, shape in shapes.items()), key=lambda tensor: len(tensor[2]))
+    header, end = header_of(tensors)
     with open(path, "wb") as file:
-        file.write(struct.pack("<Q", len(text)) + text + b"\x80\x3f" * norms)
-        file.truncate(8 + len(text) + end)
+        file.write(header)
+        for _, _, shape in tensors:
+            if len(shape) == 1:
+                file.write(b"\x80\x3f" * shape[0])
+            elif not sparse:
+                numbers = random_numbers(shape, device)
+                file.write((ctypes.c_char * numbers.nbytes).from_address(numbers.data_ptr()))
+        file.truncate(len(header) + end)
 
 
 def main():
@@ -81,11 +92,7 @@ def main():
     files, size = {}, 0
     for i, part in enumerate(parts):
         name = f"model-{i + 1:05}-of-{len(parts):05}.safetensors"
-        if sparse and i > 0:
-            save_sparse(part, out / name)
-        else:
-            tensors = {key: random_tensor(shape, device) for key, shape in part.items()}
-            save_file(tensors, out / name, metadata={"format": "pt"})
+        save(part, out / name, device, sparse and i > 0)
         files |= dict.fromkeys(part, name)
         size += sum(2 * math.prod(shape) for shape in part.values())
     index = {"metadata": {"total_size": size}, "weight_map": files}
