@@ -1,14 +1,16 @@
-// Attention of packed rows against its definition, token by token.
+// Attention of packed rows against its definition, row by row.
 #include "model/attention.h"
 
 #include <ATen/CPUGeneratorImpl.h>
 #include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
-#include <ATen/ops/empty_like.h>
+#include <ATen/ops/masked_fill.h>
 #include <ATen/ops/matmul.h>
+#include <ATen/ops/ones.h>
 #include <ATen/ops/randn.h>
 #include <ATen/ops/softmax.h>
+#include <ATen/ops/tensor.h>
 #include <c10/core/InferenceMode.h>
 
 #include <algorithm>
@@ -26,34 +28,38 @@ std::vector<std::int64_t> tokens_of(const PackedRows& rows, std::int64_t r) {
   return tokens;
 }
 
+// [n, m]: true where query i, the (m - n + i)th token of a text of m, does not see key j.
+at::Tensor hidden_keys(std::int64_t n, std::int64_t m, const std::optional<std::int64_t>& window) {
+  at::Tensor hidden = at::ones({n, m}, at::kBool);
+  for (std::int64_t i = 0; i < n; ++i) {
+    const std::int64_t end = m - n + i + 1;
+    const std::int64_t first = window ? std::max<std::int64_t>(0, end - *window) : 0;
+    hidden[i].slice(0, first, end).fill_(false);
+  }
+  return hidden;
+}
+
+// In fp32, one row and one head at a time.
 at::Tensor naive(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
                  const PackedRows& rows, const AttentionShape& shape) {
-  at::Tensor out = at::empty_like(q).to(at::kFloat);
   const std::int64_t d = shape.head_dim, group = shape.heads / shape.kv_heads;
-  const auto part = [&](const at::Tensor& x, std::int64_t token, std::int64_t head) {
-    return x[token].narrow(0, head * d, d).to(at::kFloat);
-  };
+  std::vector<at::Tensor> parts;
   for (std::int64_t r = 0; r < rows.rows(); ++r) {
-    const std::vector<std::int64_t> text = tokens_of(rows, r);
-    for (std::size_t i = text.size() - static_cast<std::size_t>(rows.length(r)); i < text.size();
-         ++i) {
-      std::size_t first = 0;
-      if (shape.window && i + 1 > static_cast<std::size_t>(*shape.window))
-        first = i + 1 - static_cast<std::size_t>(*shape.window);
-      for (std::int64_t head = 0; head < shape.heads; ++head) {
-        std::vector<at::Tensor> keys, values;
-        for (std::size_t j = first; j <= i; ++j) {
-          keys.push_back(part(k, text[j], head / group).unsqueeze(0));
-          values.push_back(part(v, text[j], head / group).unsqueeze(0));
-        }
-        const at::Tensor scores = at::matmul(at::cat(keys), part(q, text[i], head)) / std::sqrt(d);
-        out[text[i]]
-            .narrow(0, head * d, d)
-            .copy_(at::matmul(at::softmax(scores, 0), at::cat(values)));
-      }
+    const at::Tensor text = at::tensor(tokens_of(rows, r)), own = text.slice(0, -rows.length(r));
+    const at::Tensor hidden = hidden_keys(own.numel(), text.numel(), shape.window);
+    const auto part = [&](const at::Tensor& x, const at::Tensor& tokens, std::int64_t head) {
+      return x.index_select(0, tokens).narrow(1, head * d, d).to(at::kFloat);
+    };
+    std::vector<at::Tensor> heads;
+    for (std::int64_t head = 0; head < shape.heads; ++head) {
+      const at::Tensor keys = part(k, text, head / group), values = part(v, text, head / group);
+      const at::Tensor scores = at::matmul(part(q, own, head), keys.t()) / std::sqrt(d);
+      const at::Tensor p = at::softmax(scores.masked_fill(hidden, -INFINITY), 1);
+      heads.push_back(at::matmul(p, values));
     }
+    parts.push_back(at::cat(heads, 1));
   }
-  return out;
+  return at::cat(parts);
 }
 
 struct Inputs {
@@ -134,6 +140,21 @@ TEST_CASE("gradients of attention are those of its definition") {
       }
 }
 
+TEST_CASE("attention of heads of any size, and its gradients") {
+  for (const std::int64_t head_dim : {2, 10, 15, 80})  // 15: without blocks
+    for (const PackedRows& rows : {kLayouts[2], kLayouts[3]}) {
+      const AttentionShape shape{4, 2, head_dim, 45};
+      INFO(rows.tokens() << " tokens, head_dim " << head_dim);
+      const Inputs x = random_inputs(rows.tokens(), shape, at::kFloat);
+      const at::Tensor result = attention(x.q, x.k, x.v, rows, shape);
+      CHECK((result - naive(x.q, x.k, x.v, rows, shape)).abs().max().item<float>() < 1e-5);
+      const Inputs expected = gradients(naive, x, rows, shape);
+      CHECK(largest_difference(gradients(ours, x, rows, shape), expected) < 2e-5);
+      const Inputs rounded = random_inputs(rows.tokens(), shape, at::kBFloat16);
+      CHECK(largest_difference(gradients(ours, rounded, rows, shape), expected) < 0.1);
+    }
+}
+
 TEST_CASE("gradients of attention do not depend on threads or on the other rows of a pack") {
   const AttentionShape shape{4, 2, 32, std::nullopt};
   const PackedRows rows{{0, 70, 200, 331}, {}, {}}, alone{{0, 130}, {}, {}};
@@ -141,10 +162,12 @@ TEST_CASE("gradients of attention do not depend on threads or on the other rows 
     const Inputs x = random_inputs(rows.tokens(), shape, dtype);
     const Inputs all = gradients(ours, x, rows, shape);
     const int threads = at::get_num_threads();
-    at::set_num_threads(1);
-    const Inputs by_one = gradients(ours, x, rows, shape);
-    at::set_num_threads(threads);
-    CHECK(largest_difference(all, by_one) == 0);
+    for (const int other : {1, 3}) {
+      at::set_num_threads(other);
+      const Inputs result = gradients(ours, x, rows, shape);
+      at::set_num_threads(threads);
+      CHECK(largest_difference(result, all) == 0);
+    }
     const auto second = [](const Inputs& of) {
       return Inputs{of.q.narrow(0, 70, 130), of.k.narrow(0, 70, 130), of.v.narrow(0, 70, 130)};
     };
