@@ -78,7 +78,16 @@ TEST_CASE("processes that compute packs together give the losses and the adapter
 
 TEST_CASE("killed processes that compute packs together go on in other groups, or without") {
   const Workplace place;
-  const Arguments rest = {"--save_every", "2", "--max_steps", "40"};
+  const Arguments rest = {"--save_every",
+                          "2",
+                          "--max_steps",
+                          "40",
+                          "--lora.targets",
+                          "q_proj,down_proj,lm_head",
+                          "--lora.dora",
+                          "true",
+                          "--lora.trainable_tokens",
+                          "<|eot_id|>,17"};
   const auto job = [&](int ranks, const char* slices) {
     Arguments all = job_of(ranks, {"--tensor_parallel", slices});
     all.insert(all.end(), rest.begin(), rest.end());

@@ -63,6 +63,36 @@ TEST_CASE("a frozen output matrix gets no gradient and the hidden states the sam
   CHECK(at::equal(frozen.hidden.grad(), trained.hidden.grad()));
 }
 
+TEST_CASE("parts of the rows have the dropout masks of all, whatever chunks they fall into") {
+  const Case c = make_case(150, 262144, at::kFloat);  // of three chunks
+  Adapter adapter;
+  adapter.head = LoraPair{at::randn({4, 24}).requires_grad_(true),
+                          at::randn({262144, 4}).requires_grad_(true)};
+  adapter.dropout = LoraDropout{0.5, 7};
+  const OutputHead head(c.lm_head, &adapter);
+  const auto loss_of = [&](std::int64_t begin, std::int64_t end) {
+    const auto part = [&](const at::Tensor& x) { return x.slice(0, begin, end); };
+    return weighted_cross_entropy(part(c.hidden), head, part(c.targets), part(c.weights), begin);
+  };
+  const auto gradients = [&](const at::Tensor& loss) {
+    for (at::Tensor* factor : {&adapter.head->a, &adapter.head->b})
+      factor->mutable_grad() = at::Tensor();
+    loss.backward();
+    return std::pair{adapter.head->a.grad(), adapter.head->b.grad()};
+  };
+  const TokenLoss all = loss_of(0, 150), first = loss_of(0, 47), second = loss_of(47, 150);
+  CHECK(relative_difference(at::cat({first.nll, second.nll}), all.nll) < 1e-5);
+  const auto [a, b] = gradients(first.sum + second.sum);
+  const auto [whole_a, whole_b] = gradients(all.sum);
+  CHECK(relative_difference(a, whole_a) < 1e-4);
+  CHECK(relative_difference(b, whole_b) < 1e-4);
+  const at::NoGradGuard no_grad;
+  const at::Tensor nll =
+      at::cat({token_nll(c.hidden.slice(0, 0, 47), head, c.targets.slice(0, 0, 47)),
+               token_nll(c.hidden.slice(0, 47), head, c.targets.slice(0, 47), 47)});
+  CHECK(relative_difference(nll, all.nll) < 1e-5);
+}
+
 TEST_CASE("bf16 states give the fp32 loss within bf16 rounding") {
   Case narrow = make_case(64, 300, at::kBFloat16);
   Case wide = narrow;

@@ -20,8 +20,8 @@ class OutputHead {
 
   // Logits [N, V] of hidden states [N, H], in their dtype: W h + s B A h, with trained rows in
   // place of the base's. Gradients flow to `hidden` and to trained(). Dropout on the adapter's
-  // input, where a training step has it, is a function of the step's key and of `first`, which
-  // names these rows.
+  // input, where a training step has it, is for each row a function of the step's key and of the
+  // row's number, which is `first` for the first: parts of the rows have the masks of all.
   at::Tensor logits(const at::Tensor& hidden, std::int64_t first = 0) const;
 
   std::int64_t vocab_size() const { return weight_.size(0); }
