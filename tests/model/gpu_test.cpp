@@ -125,11 +125,17 @@ TEST_CASE("on a GPU: NF4 and FP8 give the same bits") {
   const at::Tensor weights = at::randn({129, 514}) * 0.02;
   at::Tensor here = at::empty(weights.sizes(), type);
   at::Tensor there = at::empty(weights.sizes(), here.options().device(at::kCUDA));
-  nf4::Quantized q = nf4::quantize(weights);
-  nf4::dequantize(q, here);
-  for (at::Tensor* piece : {&q.codes, &q.absmax, &q.absmax_scale}) *piece = piece->to(at::kCUDA);
-  nf4::dequantize(q, there);
-  CHECK(at::equal(there.cpu(), here));
+  const auto check_nf4 = [&](nf4::Quantized q, const at::Tensor& out) {
+    nf4::dequantize(q, out);
+    for (at::Tensor* piece : {&q.codes, &q.absmax, &q.absmax_scale}) *piece = piece->to(at::kCUDA);
+    const at::Tensor own = at::empty(out.sizes(), out.options().device(at::kCUDA));
+    nf4::dequantize(q, own);
+    CHECK(at::equal(own.cpu(), out));
+  };
+  check_nf4(nf4::quantize(weights), here);
+  const nf4::Quantized whole = nf4::quantize(at::randn({68, 512}) * 0.02);
+  check_nf4(nf4::columns(whole, 68, 1, 2), at::empty({68, 256}, type));
+  check_nf4(nf4::columns(whole, 1, 1, 2), at::empty({34, 512}, type));
   fp8::Quantized f = fp8::quantize(weights);
   fp8::dequantize(f, here);
   fp8::dequantize({f.codes.to(at::kCUDA), f.scale.to(at::kCUDA)}, there);
