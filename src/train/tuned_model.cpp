@@ -89,10 +89,13 @@ void TunedModel::write_values(const std::string& folder, at::ScalarType dtype,
     write_adapter(folder, adapter_of(flat), folder_);
     return;
   }
-  std::vector<NamedTensor> tensors;
+  std::vector<TensorShape> shapes;
   for (const Parameter& parameter : parameters_->parameters())
-    tensors.push_back({parameter.name, parameters_->view(flat, parameter).to(dtype)});
-  write_safetensors(folder + "/model.safetensors", tensors);
+    shapes.push_back({parameter.name, parameters_->view(flat, parameter).sizes().vec(), dtype});
+  SafetensorsWriter writer(folder + "/model.safetensors", shapes);
+  for (const Parameter& parameter : parameters_->parameters())
+    writer.write(parameters_->view(flat, parameter).to(dtype));  // one at a time in memory
+  writer.commit();
   write_config(folder_, folder, dtype);
   copy_companions(folder_, folder);
 }

@@ -7,9 +7,13 @@
 #include <ATen/ops/ones.h>
 
 #include <catch2/catch.hpp>
+#include <filesystem>
+#include <fstream>
 #include <nlohmann/json.hpp>
+#include <thread>
 
 #include "dist/ranks.h"
+#include "model/checkpoint_names.h"
 #include "reflect/base/file.h"
 #include "reflect/model/base_storage.h"
 #include "reflect/model/llama.h"
@@ -274,6 +278,122 @@ TEST_CASE("a base that stays in its files takes two units of memory, loading and
   CHECK(memory.peak() > 2 * sizes.unit());
   CHECK(memory.peak() < 5 * sizes.unit() / 2);
   CHECK(memory.peak() < sizes.whole(kLayers) / 4);
+}
+
+namespace {
+
+// A checkpoint of 24 blocks of 122 MB in bf16. Its file is sparse: zeros, but for the first weight
+// of each block's q_proj, which is the block's number and 1.
+LlamaConfig write_large_model(const std::string& folder) {
+  auto json = nlohmann::json::parse(read_file(kFolder + "llama3/config.json"));
+  json.update({{"num_hidden_layers", 24},
+               {"hidden_size", 2048},
+               {"intermediate_size", 8192},
+               {"num_attention_heads", 32},
+               {"num_key_value_heads", 8},
+               {"head_dim", 64},
+               {"torch_dtype", "bfloat16"}});
+  write_file_atomic(folder + "/config.json", json.dump());
+  const LlamaConfig config = read_llama_config(folder);
+  nlohmann::json header;
+  std::uint64_t size = 0;
+  const auto add = [&](const std::string& name, const std::vector<std::int64_t>& shape) {
+    const std::uint64_t begin = size;
+    size += 2 * static_cast<std::uint64_t>(c10::multiply_integers(shape));
+    header[name] = {{"dtype", "BF16"}, {"shape", shape}, {"data_offsets", {begin, size}}};
+    return begin;
+  };
+  std::vector<std::uint64_t> marks;
+  add(checkpoint_names::kEmbedding, {config.vocab_size, config.hidden_size});
+  for (std::int64_t layer = 0; layer < config.num_hidden_layers; ++layer) {
+    add(checkpoint_names::input_norm(layer), {config.hidden_size});
+    add(checkpoint_names::post_attention_norm(layer), {config.hidden_size});
+    for (const Projection p : kProjections) {
+      const auto [out, in] = shape_of(config, p);
+      const std::uint64_t begin = add(checkpoint_names::projection(layer, p), {out, in});
+      if (p == Projection::kQ) marks.push_back(begin);
+    }
+  }
+  add(checkpoint_names::kFinalNorm, {config.hidden_size});
+  add(checkpoint_names::kLmHead, {config.vocab_size, config.hidden_size});
+  std::string text = header.dump();
+  text.append((8 - text.size() % 8) % 8, ' ');
+  const std::uint64_t length = text.size();
+  const std::string path = folder + "/model.safetensors";
+  std::fstream file(path, std::ios::out | std::ios::binary);
+  file.write(reinterpret_cast<const char*>(&length), 8);
+  file << text;
+  for (std::size_t layer = 0; layer < marks.size(); ++layer) {
+    const auto mark = c10::BFloat16(static_cast<float>(layer + 1)).x;
+    file.seekp(static_cast<std::streamoff>(8 + length + marks[layer]));
+    file.write(reinterpret_cast<const char*>(&mark), 2);
+  }
+  file.close();
+  std::filesystem::resize_file(path, 8 + length + size);
+  return config;
+}
+
+// The most resident memory of this process, mapped files and all, while it lives.
+class ResidentPeak {
+ public:
+  ResidentPeak() : start_(now()), watcher_([this] { watch(); }) {}
+  ~ResidentPeak() {
+    done_ = true;
+    watcher_.join();
+  }
+  std::int64_t bytes() const { return peak_ - start_; }
+
+ private:
+  static std::int64_t now() {
+    std::int64_t all = 0, resident = 0;
+    std::ifstream("/proc/self/statm") >> all >> resident;
+    return resident * ::sysconf(_SC_PAGESIZE);
+  }
+  void watch() {
+    while (!done_) {
+      peak_ = std::max(peak_.load(), now());
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+  }
+
+  std::int64_t start_;
+  std::atomic<std::int64_t> peak_ = 0;
+  std::atomic<bool> done_ = false;
+  std::thread watcher_;
+};
+
+}  // namespace
+
+TEST_CASE("a checkpoint of 3 GB loads into four ranks, which hold their shares and no block more") {
+  const TempFolder folder;
+  const LlamaConfig config = write_large_model(folder.path());
+  constexpr std::int64_t kRanks = 4;
+  const std::int64_t block = 2 * (projections_of(config) + 2 * config.hidden_size);
+  const auto size =
+      static_cast<std::int64_t>(std::filesystem::file_size(folder / "model.safetensors"));
+  CHECK(size > 2'900'000'000);
+  std::atomic<std::int64_t> loaded = 0;
+  const ResidentPeak resident;
+  check_none(run_ranks(kRanks, [&](ProcessGroup& group) {
+    const Runtime runtime{at::kBFloat16, at::kCPU};
+    const auto weights =
+        load_weights(folder.path(), config, runtime, {}, {{.placement = "shard"}, group});
+    group.barrier();
+    if (group.rank() == 0) loaded = resident.bytes();
+    const auto& shares = dynamic_cast<ShardedWeights&>(*weights);
+    require(shares.share_bytes() < size / kRanks + 1'000'000, "share");
+    group.barrier();
+    for (const std::int64_t layer : {std::int64_t{0}, config.num_hidden_layers - 1})
+      require(weights->block(layer)[Projection::kQ][0][0].item<double>() ==
+                  static_cast<double>(layer + 1),
+              "block");
+    group.barrier();
+  }));
+  // While loading: the shares and, of each rank, less than two blocks; here less than one.
+  CHECK(loaded > size * 9 / 10);
+  CHECK(loaded < size + kRanks * block);
+  // Two units to gather blocks into are all that comes.
+  CHECK(resident.bytes() < size + kRanks * 3 * block);
 }
 
 TEST_CASE("a damaged checkpoint is refused by every rank of a sharded load") {

@@ -78,6 +78,16 @@ TEST_CASE("a stream goes on from a position as if it had never stopped") {
   }
 }
 
+TEST_CASE("a resumed stream restarts no epoch and replays nothing, however far it has come") {
+  const PackPlan plan(some_lengths(60), {.capacity = 512, .seed = 3});
+  constexpr std::int64_t kFar = 1'000'000'000'000;  // epochs, none of which can be gone through
+  PackStream stream(plan);
+  stream.seek({kFar, 3});
+  const std::vector<Batch> there = plan.epoch(kFar), next = plan.epoch(kFar + 1);
+  for (std::size_t i = 3; i < there.size(); ++i) CHECK(same(stream.next(), there[i]));
+  CHECK(same(stream.next(), next.front()));
+}
+
 TEST_CASE("a run is as long as its epochs, steps or tokens say") {
   const std::vector<std::int64_t> lengths = some_lengths(100);
   const PackPlan plan(lengths, {.capacity = 512});

@@ -12,6 +12,7 @@
 #include "golden_case.h"
 #include "reflect/base/error.h"
 #include "temp_folder.h"
+#include "tensor_memory.h"
 
 using namespace reflect;
 
@@ -181,6 +182,71 @@ TEST_CASE("an interrupted run ends with the bytes of an undisturbed one") {
   REQUIRE(trainer.state().step == 4);
   REQUIRE(trainer.run() == 0);
   CHECK(result_of(trainer, parts) == result_of(straight, whole));
+}
+
+TEST_CASE("resumed at any of its ten steps, a run ends with the bytes of an undisturbed one") {
+  const bool lora = GENERATE(true, false);
+  const at::ScalarType dtype = GENERATE(at::kFloat, at::kBFloat16);
+  CAPTURE(lora, c10::toString(dtype));
+  const std::vector<Example> examples = read_golden_case("lora").examples;
+  const Runtime runtime{dtype, at::kCPU};
+  const TunedModelOptions options = tuned(lora, lora ? 0.1 : 0.0);
+  const TempFolder whole;
+  TunedModel undisturbed(options, runtime);
+  TrainerConfig config = run_config(whole.path());
+  config.save_every = 1;
+  config.keep_checkpoints = 10;
+  Trainer straight(config, undisturbed, examples, packs_of(examples));
+  REQUIRE(straight.run() == 0);
+  straight.save();
+  const std::string expected = folder_bytes(whole / "checkpoints/step-10");
+
+  TunedModel model(options, runtime);
+  for (int step = 1; step < 10; ++step) {
+    CAPTURE(step);
+    const TempFolder part;
+    const std::string checkpoint = fmt::format("/checkpoints/step-{}", step);
+    std::filesystem::create_directories(part.path() + checkpoint);
+    std::filesystem::copy(whole.path() + checkpoint, part.path() + checkpoint);
+    Trainer trainer(run_config(part.path()), model, examples, packs_of(examples));
+    REQUIRE(trainer.resume());
+    REQUIRE(trainer.state().step == step);
+    REQUIRE(trainer.run() == 0);
+    trainer.save();
+    CHECK(folder_bytes(part / "checkpoints/step-10") == expected);
+  }
+}
+
+TEST_CASE("a save takes the memory of one copy of what is trained, however often") {
+  const bool lora = GENERATE(true, false);
+  CAPTURE(lora);
+  const std::vector<Example> examples = read_golden_case("lora").examples;
+  const TempFolder folder;
+  TunedModel model(tuned(lora, 0), Runtime{});
+  Trainer trainer(run_config(folder.path()), model, examples, packs_of(examples));
+  trainer.run_steps(1);
+  const auto state = 3 * static_cast<std::int64_t>(model.parameters().values().nbytes());
+  const TensorMemory memory;
+  trainer.save();
+  CHECK(memory.peak() >= state);  // values and two moments
+  CHECK(memory.peak() < state * 11 / 10);
+  const std::int64_t held = memory.bytes();
+  const TensorMemory again;
+  trainer.save();
+  CHECK(again.peak() < held / 10);
+}
+
+TEST_CASE("a model is written in another type without a copy of it in memory") {
+  const TempFolder folder;
+  TunedModel model(tuned(false, 0), Runtime{});
+  const auto all = 2 * model.parameters().count();
+  std::int64_t largest = 0;
+  for (const Parameter& parameter : model.parameters().parameters())
+    largest = std::max(largest, 2 * parameter.tensor.numel());
+  const TensorMemory memory;
+  model.write(folder.path(), at::kBFloat16);
+  CHECK(memory.peak() >= largest);
+  CHECK(memory.peak() < largest + all / 10);
 }
 
 TEST_CASE("measuring held-out rows tells their loss and changes no bit of the run") {
