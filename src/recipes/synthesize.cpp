@@ -221,7 +221,7 @@ ExitCode write_profile(const SynthesizeConfig& config) {
 }  // namespace
 
 ExitCode synthesize(const SynthesizeConfig& config) {
-  if (asks_nobody(config) && launch_environment().rank > 0) return ExitCode::kDone;
+  if (asks_nobody(config) && !is_first_of_same(config)) return ExitCode::kDone;
   if (config.list_recipes) {
     print_recipes();
     return ExitCode::kDone;

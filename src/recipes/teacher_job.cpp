@@ -1,6 +1,8 @@
 #include "recipes/teacher_job.h"
 
 #include <algorithm>
+#include <chrono>
+#include <exception>
 #include <vector>
 
 #include "recipes/local_teacher.h"
@@ -10,6 +12,8 @@
 #include "reflect/base/hash.h"
 #include "reflect/base/log.h"
 #include "reflect/base/signals.h"
+#include "reflect/dist/launch.h"
+#include "reflect/dist/process_group.h"
 
 namespace reflect {
 namespace {
@@ -24,17 +28,28 @@ bool asks_local(const SynthesizeConfig& config, const Recipe& recipe,
   return Pipeline(recipe, static_cast<std::uint64_t>(config.runtime.seed), teachers).asks();
 }
 
+NamedTexts compared(SynthesizeConfig config) {
+  NamedTexts settings = texts_of(fields_of(config));
+  settings.emplace_back("the hash of all settings", content_hash(to_yaml(fields_of(config))));
+  return settings;
+}
+
 Placement meet_decoders(const SynthesizeConfig& config, const Recipe& recipe) {
   Placement placement = open_placement({}, config.launch, config.runtime);
-  SynthesizeConfig copy = config;
-  NamedTexts settings = texts_of(fields_of(copy));
-  settings.emplace_back("the hash of all settings", content_hash(to_yaml(fields_of(copy))));
+  NamedTexts settings = compared(config);
   settings.emplace_back("the hash of the recipe", recipe.hash);
   placement.group.require_same(settings);
   return placement;
 }
 
 }  // namespace
+
+bool is_first_of_same(const SynthesizeConfig& config) {
+  const LaunchEnvironment place = launch_environment();
+  ProcessGroup group(place, {.timeout = std::chrono::seconds(config.launch.timeout)});
+  group.require_same(compared(config));
+  return place.rank == 0;
+}
 
 TeacherJob::TeacherJob(const SynthesizeConfig& config, const Recipe& recipe,
                        const TeacherTable& teachers)
@@ -44,8 +59,9 @@ TeacherJob::TeacherJob(const SynthesizeConfig& config, const Recipe& recipe,
       decodes_(asks_local(config, recipe, teachers)),
       placement_(decodes_ ? meet_decoders(config, recipe) : Placement()),
       team_(placement_.group) {
+  if (decodes_) return;
   const int processes = launch_environment().world_size;
-  if (!decodes_ && first_ && processes > 1)
+  if (is_first_of_same(config) && processes > 1)
     log_info("no teacher decodes here: of {} processes one does all the work", processes);
 }
 
@@ -67,14 +83,18 @@ ExitCode TeacherJob::serve() {
   std::vector<std::unique_ptr<Teacher>> opened;
   for (const TeacherConfig& config : teachers_.configs())
     if (decodes_here(config)) opened.push_back(open(config));
-  team_.serve();
+  try {
+    team_.serve();
+  } catch (const Error&) {
+    if (signal_received() == 0) throw;  // else it is told by the exit code
+  }
   return signal_received() == 0 ? ExitCode::kDone : ExitCode::kIncomplete;
 }
 
 void TeacherJob::dismiss() noexcept {
   try {
     team_.dismiss();
-  } catch (const Error& error) {
+  } catch (const std::exception& error) {
     log_debug("{}", error.what());  // one has ended before; who started it says so
   }
 }

@@ -15,10 +15,14 @@
 
 namespace reflect {
 
+// Of a run in which no process decodes: meets the others, which must have the same settings, and
+// parts from them. Whether this process is the first one, which does all the work.
+bool is_first_of_same(const SynthesizeConfig& config);
+
 class TeacherJob {
  public:
-  // Meets the run's other processes, which must have the same settings, where it asks local
-  // teachers; else the first one works alone. `teachers` must outlive the job.
+  // Meets the run's other processes, which must have the same settings. Where no local teacher is
+  // asked the first one then works alone. `teachers` must outlive the job.
   TeacherJob(const SynthesizeConfig& config, const Recipe& recipe, const TeacherTable& teachers);
 
   bool first() const { return first_; }
@@ -26,8 +30,7 @@ class TeacherJob {
   // fit its kind. Those of kind local are opened by all ranks, in the order of the table.
   std::unique_ptr<Teacher> open(const TeacherConfig& config);
   // Of all ranks but the first: opens the local teachers and decodes for the first one until it
-  // needs no more. kIncomplete after a signal; one to any rank during a request ends all with an
-  // Error.
+  // needs no more. kIncomplete after a signal, which may have come to any rank during a request.
   ExitCode serve();
   // Of the first rank, once its teachers are open: ends the others' `serve`.
   void dismiss() noexcept;

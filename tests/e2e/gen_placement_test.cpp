@@ -1,9 +1,12 @@
 // reflect-gen as several processes that decode together, wherever its teachers lie.
 #include <spdlog/fmt/fmt.h>
 
+#include <cstdlib>
 #include <filesystem>
 #include <map>
+#include <memory>
 
+#include "dist/ranks.h"
 #include "e2e/own_errors.h"
 #include "e2e/processes.h"
 
@@ -35,7 +38,8 @@ struct GenRun {
     const ToolResult result = run_tool("reflect-gen", arguments(more));
     INFO(result.err);
     REQUIRE(result.exit_code == 0);
-    CHECK(result.out.find("accepted") == result.out.rfind("accepted"));
+    CHECK(result.out.find("accepted") != result.out.npos);
+    CHECK(result.out.find("accepted") == result.out.rfind("accepted"));  // one process speaks
     return result;
   }
   // Bytes of the store of replies.
@@ -156,6 +160,7 @@ TEST_CASE("a signal to one of the processes that generate ends all, and replies 
   INFO(result.err);
   CHECK(result.exit_code == 128 + SIGTERM);
   CHECK(result.err.find("died") == std::string::npos);
+  CHECK(result.err.find("[rank 1]") == std::string::npos);
   CHECK(all_gone(processes));
   job.check_resumed();
 }
@@ -170,6 +175,54 @@ TEST_CASE("of several processes one does what no model here is asked for") {
   const ToolResult recipes = run_tool("reflect-gen", job_of(2, {"--list-recipes"}));
   CHECK(recipes.exit_code == 0);
   CHECK(recipes.out == run_tool("reflect-gen", {"--list-recipes"}).out);
+}
+
+// Sets variables of the environment while it lives.
+class Variables {
+ public:
+  void set(const std::string& name, const std::string& value) {
+    ::setenv(name.c_str(), value.c_str(), 1);
+    names_.push_back(name);
+  }
+  ~Variables() {
+    for (const std::string& name : names_) ::unsetenv(name.c_str());
+  }
+
+ private:
+  Arguments names_;
+};
+
+// A part of the problems each, as from a batch script that makes one job of all its processes.
+TEST_CASE("processes of a job that were given different work say so instead of leaving it undone") {
+  const std::string what = GENERATE("traces", "problems", "traces of a local teacher");
+  CAPTURE(what);
+  const GenRun run;
+  Variables job;
+  job.set("WORLD_SIZE", "2");
+  job.set("MASTER_PORT", std::to_string(free_port()));
+  std::vector<std::unique_ptr<Tool>> tools;
+  for (const std::string rank : {"0", "1"}) {
+    Arguments arguments = {"--shard",  rank + "/2",
+                           "--output", run.folder / rank + ".jsonl",
+                           "--count",  "4",
+                           "--quiet",  "--launch.timeout",
+                           "60",       "--teacher.kind"};
+    if (what == "traces of a local teacher") {
+      arguments.insert(arguments.end(),
+                       {"local", "--recipe", "own_errors", "--teacher.model", kDemo});
+    } else {
+      arguments.insert(arguments.end(), {"procedural", "--recipe", "inject"});
+    }
+    if (what == "problems") arguments.emplace_back("--problems-only");
+    job.set("RANK", rank);
+    tools.push_back(std::make_unique<Tool>("reflect-gen", arguments));
+  }
+  for (const auto& tool : tools) {
+    const ToolResult result = tool->wait();
+    INFO(result.err);
+    CHECK(result.exit_code == 1);
+    CHECK_THAT(result.err, Catch::Contains("all ranks must run the same command"));
+  }
 }
 
 TEST_CASE("an error of the process that speaks ends the others at once, without words of theirs") {
