@@ -11,7 +11,7 @@ cd "$(dirname "$0")/.."
 packages=(g++ cmake ninja-build ccache mold pkg-config git ca-certificates python3 python3-venv
   clang-format libspdlog-dev nlohmann-json3-dev libcli11-dev catch2 libyaml-cpp-dev libpcre2-dev
   libzstd-dev zlib1g-dev libutf8proc-dev libxxhash-dev libsentencepiece-dev libcurl4-openssl-dev
-  openssl libsqlite3-dev)
+  openssl libsqlite3-dev libjemalloc-dev)
 wheels=(torch==2.11.0 nvidia-cuda-runtime==13.0.96 nvidia-cuda-cupti==13.0.85)
 [ "${1:-}" != --tests ] || packages+=(slurm-wlm munge)
 if [ "${1:-}" = --cuda ]; then

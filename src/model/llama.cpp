@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cstdlib>
 
 #include "attention.h"
 #include "decoder_block.h"
@@ -36,12 +35,6 @@ void check_rows(const PackedRows& rows, const LlamaConfig& config, const Forward
       fail("llama", "row {} of the batch has {} tokens, the window has {}; shorten it", r, length,
            limit);
   }
-}
-
-// oneDNN builds code for every shape of a product and keeps the last 1024, half a MiB each. A
-// forward pass has some ten shapes.
-void keep_few_products() {
-  setenv("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "64", /*overwrite=*/0);
 }
 
 const TokenRows* rows_of(const Adapter* adapter) {
@@ -132,7 +125,6 @@ std::unique_ptr<Llama> load_llama(const std::string& folder, const Runtime& runt
 
 std::unique_ptr<Llama> load_forward_llama(const std::string& folder, const Runtime& runtime,
                                           const BaseConfig& base, const Placement& placement) {
-  keep_few_products();
   if (base.storage != "dtype" || !can_pack_weights(runtime))
     return load_llama(folder, runtime, base, placement);
   LlamaConfig config = read_llama_config(folder);

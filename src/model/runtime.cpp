@@ -13,6 +13,10 @@
 
 #include "reflect/base/error.h"
 
+// jemalloc's, in a program that links it.
+extern "C" __attribute__((weak)) int mallctl(const char* name, void* old_value, size_t* old_size,
+                                             void* value, size_t size);
+
 namespace reflect {
 
 namespace {
@@ -59,11 +63,26 @@ void keep_heap_in_huge_pages() {
     madvise(reinterpret_cast<void*>(begin * kHugePage), (end - begin) * kHugePage, MADV_HUGEPAGE);
 }
 
+// Of glibc; jemalloc, which reflect-train links, does well as it comes.
+void set_up_heap() {
+  if (mallctl != nullptr) return;
+  keep_freed_memory();
+  keep_heap_in_huge_pages();
+}
+
+// oneDNN builds code for every shape of a product, a quarter of a MiB to half a one, and keeps the
+// last 1024; libtorch keeps as many descriptions of the same size. A pass has some ten shapes, but
+// packs of unlike lengths bring ever new ones.
+void keep_few_products() {
+  for (const char* capacity : {"ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY"})
+    setenv(capacity, "64", /*overwrite=*/0);
+}
+
 }  // namespace
 
 Runtime start_runtime(const RuntimeConfig& config) {
-  keep_freed_memory();
-  keep_heap_in_huge_pages();
+  set_up_heap();
+  keep_few_products();
   if (config.threads > 0) at::set_num_threads(static_cast<int>(config.threads));
   const at::Device device(config.device == "cuda" ? at::kCUDA : at::kCPU);
   if (device.is_cuda() && !at::globalContext().hasCUDA())

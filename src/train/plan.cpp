@@ -151,7 +151,7 @@ class MemoryPlan {
   // Not tensors: estimates.
   void add_libraries() {
     if (machine_.is_cpu) {
-      add("program", 260 * kMiB, "code, libraries, heap (estimate)");
+      add("program", 235 * kMiB, "code, libraries, heap (estimate)");
       return;
     }
     add("CUDA", 700 * kMiB, "context, libraries, workspaces (estimate)");

@@ -13,9 +13,9 @@ struct Runtime {
   at::Device device = at::kCPU;
 };
 
-// Sets the thread count and the allocator's thresholds for this process, and resolves dtype "auto"
-// (bf16 where the processor multiplies it natively, else fp32). Throws Error (usage) when the
-// device is not there.
+// Sets the thread count and what libraries keep in memory for this process, and resolves dtype
+// "auto" (bf16 where the processor multiplies it natively, else fp32). Throws Error (usage) when
+// the device is not there.
 Runtime start_runtime(const RuntimeConfig& config);
 
 std::string_view name_of_dtype(at::ScalarType dtype);  // "fp32", "bf16", "fp16"

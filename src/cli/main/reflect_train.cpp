@@ -2,6 +2,12 @@
 #include "reflect/cli/app.h"
 #include "reflect/train/train.h"
 
+// Read by jemalloc: freed memory stays with the program, big blocks too. Every step needs it again,
+// and page faults cost a tenth of a step.
+extern "C" {
+const char* malloc_conf = "oversize_threshold:0,dirty_decay_ms:-1";
+}
+
 int main(int argc, char** argv) {
   const reflect::AppInfo info = {
       .name = "reflect-train",
