@@ -5,6 +5,7 @@
 
 #include "reflect/base/error.h"
 #include "reflect/model/tensor_parallel.h"
+#include "reflect/train/flops.h"
 #include "reflect/train/loss.h"
 
 namespace reflect {
@@ -197,20 +198,15 @@ class SpeedPlan {
   }
 
  private:
-  double attention_flops(double a_layer) const {
-    const auto wide = static_cast<double>(run_.model.num_attention_heads * run_.model.head_dim);
-    return a_layer * static_cast<double>(run_.model.num_hidden_layers) * wide *
-           static_cast<double>(run_.row_tokens);
-  }
+  double weights() const { return multiplied_weights(run_.model); }
 
-  double weights() const {
-    const std::int64_t table = run_.model.vocab_size * run_.model.hidden_size;
-    return static_cast<double>(run_.model.parameters() -
-                               (run_.model.tie_word_embeddings ? 0 : table));
+  double forward_flops() const {
+    return 2 * weights() + attention_flops(run_.model, 2, static_cast<double>(run_.row_tokens));
   }
-
-  double forward_flops() const { return 2 * weights() + attention_flops(2); }
-  double model_flops() const { return (run_.lora ? 4 : 6) * weights() + attention_flops(6); }
+  double model_flops() const {
+    return reflect::model_flops(run_.model, run_.lora.has_value(),
+                                static_cast<double>(run_.row_tokens));
+  }
 
   double hardware_flops() const {
     const auto table = static_cast<double>(run_.model.vocab_size * run_.model.hidden_size);

@@ -13,6 +13,7 @@
 #include "limits.h"
 #include "reflect/model/product.h"
 #include "reflect/model/tensor_parallel.h"
+#include "reflect/train/flops.h"
 #include "trained_tokens.h"
 
 namespace reflect {
@@ -33,8 +34,10 @@ double cpu_memory() {
   return memory;
 }
 
-// Of matrix products, measured for a fifth of a second.
-double measured_flops(at::ScalarType dtype) {
+constexpr double kPlanSeconds = 0.2, kRunSeconds = 0.03;  // of measuring
+
+// Of matrix products.
+double measured_flops(at::ScalarType dtype, double for_seconds) {
   using Clock = std::chrono::steady_clock;
   constexpr std::int64_t kSize = 1024;
   constexpr double kProduct = 2.0 * kSize * kSize * kSize;
@@ -42,12 +45,23 @@ double measured_flops(at::ScalarType dtype) {
   product(a, a);  // makes threads and kernels
   const auto start = Clock::now();
   double flops = 0, seconds = 0;
-  while (seconds < 0.2) {
+  while (seconds < for_seconds) {
     product(a, a);
     flops += kProduct;
     seconds = std::chrono::duration<double>(Clock::now() - start).count();
   }
   return flops / seconds;
+}
+
+// What the driver calls the first GPU of this machine; empty: it does not say.
+std::string gpu_model() {
+  std::error_code error;
+  for (const auto& gpu : std::filesystem::directory_iterator("/proc/driver/nvidia/gpus", error)) {
+    std::ifstream file(gpu.path() / "information");
+    for (std::string line; std::getline(file, line);)
+      if (line.starts_with("Model:")) return line;
+  }
+  return "";
 }
 
 double gpu_memory(const at::Device& device) {
@@ -133,11 +147,16 @@ Machine machine_at_hand(const Runtime& runtime, std::int64_t nodes, std::int64_t
           .nodes = nodes,
           .ranks_of_node = ranks_of_node,
           .memory = cpu_memory() / ranks,
-          .flops = measured_flops(runtime.dtype) / ranks,
+          .flops = measured_flops(runtime.dtype, kPlanSeconds) / ranks,
           .efficiency = kCpuEfficiency,
           .link = kCpuLink / ranks,
           .network = kCpuLink / ranks,
           .host_link = kDiskRate / ranks};
+}
+
+double peak_flops(const Runtime& runtime) {
+  if (runtime.device.is_cpu()) return measured_flops(runtime.dtype, kRunSeconds);
+  return flops_of_gpu(gpu_model()).value_or(0);
 }
 
 ExitCode show_plan(const TrainConfig& config, const LaunchEnvironment& place) {

@@ -14,6 +14,10 @@ RunShape run_shape_of(const TrainConfig& config, at::ScalarType dtype);
 // This machine with `ranks` processes on it.
 Machine machine_at_hand(const Runtime& runtime, std::int64_t nodes, std::int64_t ranks_of_node);
 
+// FLOP/s that this process's part of a CPU or its GPU can reach, for MFU: matrix products of
+// the run's type, timed for some 30 ms; a GPU's data sheet; 0: not known.
+double peak_flops(const Runtime& runtime);
+
 // Prints the plan of rank 0. Throws Error (usage) with the smallest change that fits where it does
 // not fit.
 ExitCode show_plan(const TrainConfig& config, const LaunchEnvironment& place);

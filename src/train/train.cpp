@@ -22,11 +22,17 @@
 namespace reflect {
 namespace {
 
+// Whether a group of settings is as it is by default.
+template <class Config>
+bool is_standard(Config config) {
+  Config standard;
+  return to_yaml(fields_of(config)) == to_yaml(fields_of(standard));
+}
+
 // Whether nothing is set that an adapter brings itself.
 bool has_no_shape(LoraConfig config) {
-  LoraConfig standard;
-  config.plus_ratio = standard.plus_ratio;
-  return to_yaml(fields_of(config)) == to_yaml(fields_of(standard));
+  config.plus_ratio = LoraConfig().plus_ratio;
+  return is_standard(config);
 }
 
 bool is_decay(double share) {
@@ -60,6 +66,26 @@ void check_order(const TrainConfig& config) {
                "curriculum");
   if ((config.order == "curriculum") == config.curriculum_by.empty())
     fail_usage("train", "--order curriculum and --curriculum_by need each other");
+}
+
+// Settings that would change nothing are refused, so that nobody thinks that they did something.
+// (lora.* with --method full is a warning: one file may serve both methods.)
+void check_effect(const TrainConfig& config) {
+  const auto refuse = [](bool useless, const char* flag, const char* remedy) {
+    if (useless) fail_usage("train", "--{} would do nothing: {}", flag, remedy);
+  };
+  refuse(config.placement.hybrid.group != 0 && config.placement.placement != "hybrid",
+         "hybrid.group", "it is for --placement hybrid");
+  refuse(config.loss.kind != "dpo" && !is_standard(config.loss.dpo), "loss.dpo.*",
+         "it is for --loss.kind dpo");
+  refuse(config.method == "lora" && config.save_dtype != "auto", "save_dtype",
+         "it is for --method full; an adapter is written in fp32");
+  refuse(config.plan.json && !config.plan.show, "plan.json", "it is for --plan");
+  refuse((config.plan.gpu != "here" || config.plan.gpus != 0 || config.plan.nodes != 1) &&
+             !config.plan.show,
+         "plan.*", "it describes the machine of --plan");
+  refuse(config.schedule.type == "constant" && config.schedule.min_lr_ratio != 0,
+         "schedule.min_lr_ratio", "a constant rate does not fall");
 }
 
 void check(const TrainConfig& config) {
@@ -138,6 +164,7 @@ void check(const TrainConfig& config) {
   require(config.adapter.empty() || config.method == "lora", "adapter", "needs --method lora");
   require(config.adapter.empty() || has_no_shape(config.lora), "lora.*",
           "(but plus_ratio) cannot be set beside --adapter, which brings its own shape");
+  check_effect(config);
 }
 
 // All ranks have read and tokenized the rows before they meet: nobody waits for that in a group.
@@ -242,7 +269,8 @@ TunedModelOptions model_options(const TrainConfig& config, const ProcessGroup& g
           .config = config.placement, .group = group, .tensor_parallel = config.tensor_parallel}};
 }
 
-TrainerConfig trainer_config(const TrainConfig& config, const RunLength& length, Json identity) {
+TrainerConfig trainer_config(const TrainConfig& config, const RunLength& length, double peak_flops,
+                             Json identity) {
   OptimizerConfig optimizer = config.optimizer;
   optimizer.lora_plus_ratio = config.lora.plus_ratio;
   return {.output = config.output,
@@ -260,6 +288,7 @@ TrainerConfig trainer_config(const TrainConfig& config, const RunLength& length,
           .keep_best = config.keep_best,
           .heldout_every = config.heldout_every,
           .seed = static_cast<std::uint64_t>(config.runtime.seed),
+          .peak_flops = peak_flops,
           .quiet = config.runtime.quiet,
           .identity = std::move(identity)};
 }
@@ -324,6 +353,8 @@ ExitCode train_as(const LaunchEnvironment& place, TrainConfig config) {
   const TrainingDataOptions options = data_options(config);
   const TrainingData data = load_training_data(options, chat, *tokenizer);
   if (place.rank == 0) warn_of_malformed(data);
+  if (place.rank == 0 && config.method == "full" && !is_standard(config.lora))
+    log_warn("lora.* does nothing with --method full");
   const PackPlan plan = plan_of(config, data, PlanOf::kTrained);
   if (config.explain > 0) {
     if (place.rank == 0)
@@ -348,8 +379,10 @@ ExitCode train_as(const LaunchEnvironment& place, TrainConfig config) {
   report_expected_memory(settled, runtime, first_epoch, place);
   TunedModel model(model_options(config, group), runtime);
   check_packing(model, data.examples, first_epoch.front());
-  Trainer trainer(trainer_config(config, length, identity), model, data.examples, PackStream(plan),
-                  group);
+  double peak = peak_flops(runtime);
+  sum_over_ranks(group, {&peak}, {});
+  Trainer trainer(trainer_config(config, length, peak, identity), model, data.examples,
+                  PackStream(plan), group);
   if (!heldout.examples.empty()) {
     const PackPlan packs = plan_of(config, heldout, PlanOf::kHeldout);
     trainer.set_heldout({std::move(heldout.examples), packs.epoch(0)});

@@ -3,6 +3,7 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/empty.h>
+#include <c10/core/CachingDeviceAllocator.h>
 #include <sys/resource.h>
 
 #include <chrono>
@@ -13,6 +14,7 @@
 #include "reflect/base/random.h"
 #include "reflect/base/signals.h"
 #include "reflect/model/safetensors.h"
+#include "reflect/train/flops.h"
 
 namespace reflect {
 namespace {
@@ -24,6 +26,22 @@ std::int64_t peak_rss_mib() {
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
   return usage.ru_maxrss / 1024;
+}
+
+std::int64_t peak_gpu_mib(const at::Device& device) {
+  using c10::CachingAllocator::StatType;
+  const auto stats = at::getDeviceAllocator(device.type())->getDeviceStats(device.index());
+  return stats.allocated_bytes[static_cast<std::size_t>(StatType::AGGREGATE)].peak >> 20;
+}
+
+// Model FLOPs of a pack; each row attends to itself only.
+double flops_of(const Batch& pack, const LlamaConfig& model, bool lora) {
+  double flops = 0;
+  for (std::size_t row = 0; row + 1 < pack.offsets.size(); ++row) {
+    const auto tokens = static_cast<double>(pack.offsets[row + 1] - pack.offsets[row]);
+    flops += tokens * model_flops(model, lora, tokens);
+  }
+  return flops;
 }
 
 }  // namespace
@@ -168,7 +186,11 @@ StepTotals Trainer::totals_of(const std::vector<Share>& share) {
 
 StepReport Trainer::train_step(std::span<const Batch> packs) {
   StepReport report;
-  for (const Batch& pack : packs) report.tokens += pack.tokens();
+  const bool lora = model_.forward_options().adapter != nullptr;
+  for (const Batch& pack : packs) {
+    report.tokens += pack.tokens();
+    report.flops += flops_of(pack, model_.llama().config(), lora);
+  }
   const std::vector<Share> share = share_of(packs, examples_);
   const StepTotals totals = totals_of(share);
   ParameterBuffer& parameters = model_.parameters();
@@ -329,16 +351,30 @@ Json Trainer::line_of(const StepReport& report, double seconds) const {
                {"trained_tokens", state_.trained_tokens},
                {"tokens_per_second", static_cast<double>(report.tokens) / seconds},
                {"seconds", seconds},
+               {"seconds_left", seconds_left()},
                {"epoch", state_.position.epoch},
                {"peak_rss_mib", peak_rss_mib()}};
+  if (config_.peak_flops > 0) line["mfu"] = report.flops / seconds / config_.peak_flops;
+  const at::Device device = model_.llama().runtime().device;
+  if (!device.is_cpu()) line["peak_gpu_mib"] = peak_gpu_mib(device);
   if (config_.preference) line["preference"] = json_of(report.loss.preference);
   return line;
+}
+
+// At the mean rate since the start.
+double Trainer::seconds_left() const {
+  const std::chrono::duration<double> elapsed = Clock::now() - started_;
+  const auto left = static_cast<double>(config_.length.tokens - state_.tokens);
+  const auto done = static_cast<double>(state_.tokens - tokens_at_start_);
+  return std::max(0.0, left) * elapsed.count() / std::max(1.0, done);
 }
 
 void Trainer::log(Json line) {
   if (!metrics_) return;
   std::string detail = fmt::format("step {}/{}", state_.step, config_.length.steps);
   if (line.contains("loss")) detail += fmt::format(", loss {:.4f}", line["loss"].get<double>());
+  if (line.contains("mfu"))
+    detail += fmt::format(", MFU {:.0f} %", 100 * line["mfu"].get<double>());
   if (heldout_sums_) {
     Json& heldout = line["heldout"];
     heldout = {{"loss", heldout_sums_->mean()},

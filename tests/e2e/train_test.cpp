@@ -20,6 +20,14 @@ TEST_CASE("reflect-train writes an adapter and an account of the run") {
   CHECK(metrics.back()["loss"] < metrics.front()["loss"]);
   CHECK(metrics[0]["loss_by_span"].contains("reflection"));
   CHECK_FALSE(metrics[0]["loss_by_span"].contains("error"));
+  for (const Json& line : metrics) {
+    for (const char* name : {"lr", "grad_norm", "tokens_per_second", "peak_rss_mib", "mfu"}) {
+      CAPTURE(name);
+      CHECK(line.contains(name));
+    }
+    CHECK(line["mfu"] > 0);
+    CHECK((line["seconds_left"] > 0) == (line != metrics.back()));
+  }
 
   const Json record = Json::parse(read_file(place.run + "/run.json"));
   CHECK(record["finished"] == true);
@@ -77,6 +85,21 @@ TEST_CASE("a plan needs no more than config.json and says what would fit") {
   INFO(here.err);
   CHECK(here.exit_code == 0);
   CHECK_THAT(here.out, Catch::Contains("1 process of this machine's CPU"));
+}
+
+TEST_CASE("the configurations for large models are accepted and fit the machines that they name") {
+  const std::string shapes = REFLECT_SOURCE_DIR "/tests/golden/plan/";
+  const std::string configs = REFLECT_SOURCE_DIR "/configs/llama31_";
+  for (const auto& [size, gpus, nodes] :
+       {std::tuple("8b", "1", "1"), std::tuple("70b", "8", "2")}) {
+    const ToolResult result =
+        run_tool("reflect-train",
+                 {"--config", configs + size + "_lora.yaml", "--model", shapes + size, "--plan",
+                  "--plan.gpu", "h100-80g", "--plan.gpus", gpus, "--plan.nodes", nodes});
+    INFO(result.err);
+    CHECK(result.exit_code == 0);
+    CHECK_THAT(result.out, Catch::Contains("packs of 4096 tokens, 16 a step"));
+  }
 }
 
 TEST_CASE("held-out rows are measured on the way, and the best checkpoints stay") {
@@ -259,6 +282,32 @@ TEST_CASE("a damaged checkpoint is named, and without it the one before is taken
   CHECK(again.exit_code == 0);
   CHECK_THAT(again.err, Catch::Contains("resumed at step 2"));
   CHECK(read_file(place.run + "/adapter/adapter_model.safetensors") == adapter);
+}
+
+TEST_CASE("a setting that would be accepted and ignored is refused") {
+  const Workplace place;
+  const std::vector<std::pair<Arguments, std::string>> cases = {
+      {{"--hybrid.group", "2"}, "--hybrid.group would do nothing: it is for --placement hybrid"},
+      {{"--loss.dpo.beta", "0.5"}, "--loss.dpo.* would do nothing"},
+      {{"--save_dtype", "bf16"}, "--save_dtype would do nothing"},
+      {{"--plan.gpu", "h100-80g"}, "--plan.* would do nothing"},
+      {{"--plan.nodes", "2"}, "--plan.* would do nothing"},
+      {{"--plan.json"}, "--plan.json would do nothing"},
+      {{"--base.cache", "codes"}, "add --base.storage"},
+      {{"--keep_best", "2"}, "needs --heldout"},
+      {{"--curriculum_by", "tokens"}, "need each other"},
+      {{"--schedule.type", "constant", "--schedule.min_lr_ratio", "0.1"},
+       "--schedule.min_lr_ratio would do nothing"}};
+  for (const auto& [flags, why] : cases) {
+    const ToolResult result = run_tool("reflect-train", place.arguments(flags));
+    CAPTURE(flags, result.err);
+    CHECK(result.exit_code == 2);
+    CHECK_THAT(result.err, Catch::Contains(why));
+  }
+  const ToolResult full = run_tool(
+      "reflect-train", place.arguments({"--method", "full", "--lora.rank", "4", "--explain", "1"}));
+  CHECK(full.exit_code == 0);
+  CHECK_THAT(full.err, Catch::Contains("lora.* does nothing with --method full"));
 }
 
 TEST_CASE("explain shows rows token by token and trains nothing") {

@@ -249,6 +249,38 @@ TEST_CASE("a model is written in another type without a copy of it in memory") {
   CHECK(memory.peak() < largest + all / 10);
 }
 
+TEST_CASE("MFU counts the model FLOPs of the specification, each row by its own length") {
+  const std::vector<Example> examples = read_golden_case("lora").examples;
+  const TempFolder folder;
+  const bool lora = GENERATE(true, false);
+  TunedModel model(tuned(lora, 0), Runtime{});
+  TrainerConfig config = run_config(folder.path());
+  config.peak_flops = 1e12;
+  Trainer trainer(config, model, examples, packs_of(examples));
+  const LlamaConfig& shape = model.llama().config();
+  std::int64_t weights = shape.vocab_size * shape.hidden_size;  // the output matrix
+  for (const Projection p : kProjections) {
+    const auto [out, in] = shape_of(shape, p);
+    weights += shape.num_hidden_layers * out * in;
+  }
+  const double norms = static_cast<double>((2 * shape.num_hidden_layers + 1) * shape.hidden_size);
+  double expected = 0;
+  for (const std::size_t row : {0u, 1u, 2u}) {
+    const auto tokens = static_cast<double>(examples[row].size());
+    const auto attention = static_cast<double>(6 * shape.num_hidden_layers *
+                                               shape.num_attention_heads * shape.head_dim);
+    expected +=
+        tokens * ((lora ? 4 : 6) * (static_cast<double>(weights) + norms) + attention * tokens);
+  }
+  const StepReport report =
+      trainer.train_step(std::vector<Batch>{pack_of(examples, {0, 1}), pack_of(examples, {2})});
+  CHECK(report.flops == Approx(expected));
+  trainer.run_steps(1);
+  const auto line = nlohmann::json::parse(read_file(folder / "metrics.jsonl"));
+  CHECK(line["mfu"].get<double>() > 0);
+  CHECK(line["seconds_left"] == 0);  // of a run that is over its tokens
+}
+
 TEST_CASE("measuring held-out rows tells their loss and changes no bit of the run") {
   const std::vector<Example> examples = read_golden_case("lora").examples;
   const TempFolder plain, measured;
@@ -324,6 +356,22 @@ TEST_CASE("a checkpoint that is written while training goes on is of the step th
     CAPTURE(step);
     const std::string name = fmt::format("checkpoints/step-{}", step);
     CHECK(folder_bytes(behind / name) == folder_bytes(between / name));
+  }
+}
+
+TEST_CASE("a checkpoint is written when its seconds have passed since the last, and not before") {
+  const std::vector<Example> examples = read_golden_case("lora").examples;
+  const bool passed = GENERATE(true, false);
+  const TempFolder folder;
+  TunedModel model(tuned(true, 0), Runtime{});
+  TrainerConfig config = run_config(folder.path());
+  config.save_seconds = passed ? 1e-6 : 3600;
+  config.keep_checkpoints = 10;
+  Trainer trainer(config, model, examples, packs_of(examples));
+  trainer.run();
+  for (int step = 1; step <= 10; ++step) {
+    CAPTURE(step);
+    CHECK(std::filesystem::exists(folder / fmt::format("checkpoints/step-{}", step)) == passed);
   }
 }
 

@@ -40,6 +40,7 @@ struct TrainerConfig {
   std::int64_t keep_best = 0;      // more of them: those with the lowest held-out loss
   std::int64_t heldout_every = 0;  // steps between measurements; 0: at the start and the end
   std::uint64_t seed = 0;
+  double peak_flops = 0;  // FLOP/s of all ranks; 0: not known, and no MFU is told
   bool quiet = false;
   nlohmann::ordered_json identity;  // what a checkpoint must agree on to be resumed
 };
@@ -62,6 +63,7 @@ struct StepReport {
   double learning_rate = 0;
   double gradient_norm = 0;  // before clipping
   std::int64_t tokens = 0;
+  double flops = 0;      // of the model, as MFU counts them
   bool skipped = false;  // loss or gradient not finite: nothing was updated
 };
 
@@ -120,6 +122,7 @@ class Trainer {
   void begin_save();
   std::vector<at::Tensor> copied(const std::vector<at::Tensor>& tensors);
   void report_saves() const;
+  double seconds_left() const;
   nlohmann::ordered_json line_of(const StepReport& report, double seconds) const;
   void log(nlohmann::ordered_json line);
 
