@@ -6,6 +6,7 @@ Writes into OUT (tests/golden/train), for the model and the adapter in ../model/
                          step the learning rate, loss, gradient norm before clipping
   lora_final.safetensors the adapter after the last step
   dora.json, dora_adapter/, dora_final.safetensors   the same with DoRA, from an adapter of its own
+  rslora.json, rslora_adapter/   the same with rsLoRA
   lora_plus.json         as lora.json, by peft's LoRA+ optimizer
   schedule.json          learning-rate factors of transformers' schedules
 
@@ -102,10 +103,10 @@ def save_trained(model, path):
     save_file(final, path)
 
 
-def dora_model(base, generator, folder):
-    """A DoRA adapter with random A, B and magnitudes, saved by peft into `folder`."""
+def fresh_adapter(base, generator, folder, **kind):
+    """An adapter of a kind of LoRA with random A, B and magnitudes, saved by peft into `folder`."""
     model = get_peft_model(base, LoraConfig(
-        r=4, lora_alpha=6, lora_dropout=0.0, task_type="CAUSAL_LM", use_dora=True,
+        r=4, lora_alpha=6, lora_dropout=0.0, task_type="CAUSAL_LM", **kind,
         target_modules=["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]))
     with torch.no_grad():
         for name, p in model.named_parameters():
@@ -162,10 +163,13 @@ def main():
     plus = PeftModel.from_pretrained(load(), os.path.join(base, "adapter"), is_trainable=True)
     curve = run(plus, steps, hyper | {"plus_ratio": 4})
     write_json(os.path.join(out, "lora_plus.json"), {"plus_ratio": 4, "curve": curve})
-    dora = dora_model(load(), torch.Generator().manual_seed(6), os.path.join(out, "dora_adapter"))
+    dora = fresh_adapter(load(), torch.Generator().manual_seed(6), os.path.join(out, "dora_adapter"), use_dora=True)
     curve = run(dora, steps, hyper)
     write_json(os.path.join(out, "dora.json"), {"curve": curve})
     save_trained(dora, os.path.join(out, "dora_final.safetensors"))
+    rslora = fresh_adapter(load(), torch.Generator().manual_seed(7), os.path.join(out, "rslora_adapter"),
+                           use_rslora=True)
+    write_json(os.path.join(out, "rslora.json"), {"curve": run(rslora, steps, hyper)})
 
     hyper |= {"clip": 9.0, "lr": 5e-4}
     model = load()

@@ -51,6 +51,13 @@ TEST_CASE("ten LoRA+ steps equal those of peft's optimizer") {
   check_curve(read_golden_variant("lora_plus"), model, 4);
 }
 
+TEST_CASE("ten rsLoRA steps equal those of peft") {
+  TunedModelOptions options = golden_model(true);
+  options.initial_adapter = REFLECT_SOURCE_DIR "/tests/golden/train/rslora_adapter";
+  TunedModel model(options, Runtime{});
+  check_curve(read_golden_variant("rslora"), model);
+}
+
 TEST_CASE("ten DoRA steps equal those of peft, with blocks kept or recomputed") {
   TunedModelOptions options = golden_model(true);
   options.initial_adapter = REFLECT_SOURCE_DIR "/tests/golden/train/dora_adapter";
