@@ -9,6 +9,7 @@
 #include "checkpoint_names.h"
 #include "reflect/base/mapped_pages.h"
 #include "reflect/base/signals.h"
+#include "reflect/model/own_passes.h"
 
 namespace reflect {
 
@@ -239,6 +240,13 @@ bool ShardedWeights::agree_on_pass(bool wanted) {
   return data[0] != 0;
 }
 
+// The pass before said what comes next; now it is another.
+void ShardedWeights::set_own_passes(bool own) {
+  own_passes_ = own && group_.size() > 1;
+  last_ = -1;
+  at_head_ = false;
+}
+
 void ShardedWeights::leave() {
   if (!own_passes_) return;
   const at::NoGradGuard no_gradients;
@@ -276,6 +284,15 @@ std::int64_t ShardedWeights::buffer_bytes() const {
   const std::int64_t block =
       codec_ ? static_cast<std::int64_t>(dequantized_.storage.nbytes()) : std::int64_t{0};
   return units_->buffer_bytes() + block;
+}
+
+OwnPasses::OwnPasses(WeightSource& weights) : weights_(dynamic_cast<ShardedWeights*>(&weights)) {
+  if (weights_ != nullptr && weights_->own_passes()) weights_ = nullptr;
+  if (weights_ != nullptr) weights_->set_own_passes(true);
+}
+
+OwnPasses::~OwnPasses() {
+  if (weights_ != nullptr) weights_->set_own_passes(false);
 }
 
 }  // namespace reflect

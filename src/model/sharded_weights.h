@@ -44,6 +44,9 @@ class ShardedWeights : public WeightSource {
   at::Tensor lm_head() override;
   bool lasting() const override { return false; }
   void leave() override;
+  bool own_passes() const { return own_passes_; }
+  // Between passes, on all ranks.
+  void set_own_passes(bool own);
 
   std::int64_t share_bytes() const { return units_->share_bytes(); }
   // Of the two units and the block that is dequantised.

@@ -99,7 +99,7 @@ int Trainer::run_steps(std::int64_t count) {
   }
   tokens_at_start_ = state_.tokens;
   started_ = last_save_ = Clock::now();
-  if (fresh && heldout_) {
+  if (fresh && (heldout_ || solve_)) {
     measure_heldout();
     log({{"step", 0}});
   }
@@ -111,6 +111,7 @@ int Trainer::run_steps(std::int64_t count) {
     const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
     Json line = line_of(report, seconds);
     heldout_sums_.reset();
+    solved_.reset();
     if (heldout_due()) measure_heldout();
     log(std::move(line));
     note_skipped(report, packs);
@@ -140,12 +141,6 @@ bool Trainer::wants_save() {
   if (group_.rank() != 0) return false;  // rank 0 knows the checkpoints and the time
   const std::chrono::duration<double> since = Clock::now() - last_save_;
   return (config_.save_seconds > 0 && since.count() >= config_.save_seconds) || is_among_best();
-}
-
-bool Trainer::is_among_best() {
-  if (config_.keep_best == 0 || !heldout_sums_) return false;
-  background_.wait();  // for the checkpoint that is being written counts, too
-  return checkpoints_.is_among_best(heldout_sums_->mean());
 }
 
 std::vector<Batch> Trainer::next_packs() {
@@ -257,41 +252,6 @@ void Trainer::note_skipped(const StepReport& report, const std::vector<Batch>& p
        state_.skipped_in_a_row, fmt::join(rows, ", "));
 }
 
-LossSums Trainer::heldout_loss() {
-  const at::NoGradGuard no_grad;
-  const std::vector<Share> share = share_of(heldout_->packs, heldout_->examples);
-  const StepTotals totals = totals_of(share);
-  const ForwardOptions options = model_.forward_options();
-  LossSums sums;
-  for (const Share& part : share) {
-    if (config_.preference) {
-      preference_step(part.inputs, options, totals, sums);
-    } else {
-      sums.add(part.inputs, pack_loss(model_.llama(), part.inputs, options, totals.weight).nll);
-    }
-  }
-  if (!counts()) sums = {};
-  sums.add_other_ranks(group_);
-  return sums;
-}
-
-bool Trainer::heldout_due() const {
-  if (!heldout_) return false;
-  const std::int64_t every = config_.heldout_every;
-  return state_.step == config_.length.steps || (every > 0 && state_.step % every == 0);
-}
-
-void Trainer::measure_heldout() {
-  heldout_sums_ = heldout_loss();
-  if (group_.rank() != 0) return;
-  std::string by_span;
-  const Json spans = loss_by_span(*heldout_sums_);
-  for (const auto& [type, loss] : spans.items())
-    by_span += fmt::format("{}{} {:.4f}", by_span.empty() ? "" : ", ", type, loss.get<double>());
-  progress_->clear();
-  log_info("held out at step {}: loss {:.4f} ({})", state_.step, heldout_sums_->mean(), by_span);
-}
-
 void Trainer::save() {
   begin_save();
   background_.wait();
@@ -375,14 +335,7 @@ void Trainer::log(Json line) {
   if (line.contains("loss")) detail += fmt::format(", loss {:.4f}", line["loss"].get<double>());
   if (line.contains("mfu"))
     detail += fmt::format(", MFU {:.0f} %", 100 * line["mfu"].get<double>());
-  if (heldout_sums_) {
-    Json& heldout = line["heldout"];
-    heldout = {{"loss", heldout_sums_->mean()},
-               {"loss_by_span", loss_by_span(*heldout_sums_)},
-               {"trained_tokens", heldout_sums_->trained_tokens()}};
-    if (config_.preference) heldout["preference"] = json_of(heldout_sums_->preference);
-    last_heldout_ = heldout_sums_->mean();
-  }
+  add_heldout(line);
   if (last_heldout_) detail += fmt::format(", held out {:.4f}", *last_heldout_);
   metrics_->write(line);
   events_->write(std::move(line));

@@ -25,7 +25,14 @@ ChatModel load_chat_model(const std::string& folder, const std::string& template
                           const Runtime& runtime, const BaseConfig& base,
                           const Placement& placement);
 
+// Tokens that end an answer: end of turn, and end of text by checkpoint and tokenizer.
+std::vector<std::int32_t> end_ids_of(const LlamaConfig& config, const Tokenizer& tokenizer,
+                                     const ChatTemplate& chat);
+
 // Ids of the messages and the opening of the assistant's turn; `begun` is what it has already said.
+std::vector<std::int32_t> prompt_ids(const ChatTemplate& chat, const Tokenizer& tokenizer,
+                                     const std::vector<Message>& messages,
+                                     std::string_view begun = "");
 std::vector<std::int32_t> prompt_ids(const ChatModel& model, const std::vector<Message>& messages,
                                      std::string_view begun = "");
 

@@ -10,6 +10,7 @@
 #include "reflect/dist/launch.h"
 #include "reflect/model/base_config.h"
 #include "reflect/model/lora.h"
+#include "reflect/train/heldout_problems.h"
 #include "reflect/train/optimizer.h"
 #include "reflect/train/pack_plan.h"
 #include "reflect/train/plan.h"
@@ -37,6 +38,7 @@ struct TrainConfig {
   std::string curriculum_by;
   std::vector<std::string> heldout;
   std::int64_t heldout_every = 100;
+  HeldoutProblemsConfig heldout_problems;
   std::string output;
   std::string method = "lora";
   std::string init = "checkpoint";
@@ -87,6 +89,7 @@ struct TrainConfig {
     v("heldout.every", heldout_every,
       "Steps between measurements of the held-out rows; 0: only before the first step and after "
       "the last.");
+    heldout_problems.visit(v);
     v("output", output, "Folder of the run; the same command again resumes it.");
     v("method", method, "What is trained: an adapter or every weight.", {"lora", "full"});
     v("init", init, "Start from the checkpoint's weights or (method full) from random ones.",
@@ -144,6 +147,7 @@ struct TrainConfig {
 // metrics.jsonl, config.yaml and run.json. Resumes from the newest checkpoint of <output>, bit by
 // bit as if never interrupted. SIGTERM, SIGINT and SIGUSR1 save at the next step's end and give
 // 128 + N. As one of several processes (see LaunchEnvironment) it trains together with the others.
-ExitCode train(const TrainConfig& config);
+// `read_problems` is asked where config.heldout_problems names a file.
+ExitCode train(const TrainConfig& config, const ReadProblems& read_problems);
 
 }  // namespace reflect

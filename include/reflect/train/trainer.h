@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -15,6 +16,7 @@
 #include "reflect/metrics/progress.h"
 #include "reflect/train/background_save.h"
 #include "reflect/train/checkpoint.h"
+#include "reflect/train/heldout_problems.h"
 #include "reflect/train/loss_sums.h"
 #include "reflect/train/optimizer.h"
 #include "reflect/train/pack_inputs.h"
@@ -79,6 +81,10 @@ class Trainer {
 
   // To be measured by run: before the first step, every heldout_every steps and after the last.
   void set_heldout(HeldoutSet heldout) { heldout_ = std::move(heldout); }
+  // The same, with or without rows: what all ranks call, and what is solved on rank 0.
+  void set_problems(std::function<std::optional<SolvedProblems>()> solve) {
+    solve_ = std::move(solve);
+  }
 
   // Goes on from the newest checkpoint, if there is one; tells whether.
   bool resume();
@@ -118,6 +124,8 @@ class Trainer {
   bool heldout_due() const;
   bool is_among_best();  // the held-out loss just measured
   void measure_heldout();
+  void measure_heldout_loss();
+  void add_heldout(nlohmann::ordered_json& line);
   bool wants_save();
   void begin_save();
   std::vector<at::Tensor> copied(const std::vector<at::Tensor>& tensors);
@@ -138,9 +146,11 @@ class Trainer {
   std::optional<HeldoutSet> heldout_;
   std::optional<LossSums> heldout_sums_;  // of the step just made
   std::optional<double> last_heldout_;
-  std::optional<MetricsLog> metrics_;  // on rank 0
-  std::optional<EventLog> events_;     // on rank 0
-  std::optional<Progress> progress_;   // on rank 0
+  std::function<std::optional<SolvedProblems>()> solve_;
+  std::optional<SolvedProblems> solved_;  // after the step just made, on rank 0
+  std::optional<MetricsLog> metrics_;     // on rank 0
+  std::optional<EventLog> events_;        // on rank 0
+  std::optional<Progress> progress_;      // on rank 0
   std::int64_t tokens_at_start_ = 0;
   std::chrono::steady_clock::time_point started_, last_save_;
   double save_blocked_ = 0;    // seconds that training waited for saves

@@ -1,5 +1,6 @@
 // reflect-train: fine-tunes a Llama checkpoint on rows with typed spans.
 #include "reflect/cli/app.h"
+#include "reflect/evaluate/heldout_accuracy.h"
 #include "reflect/train/train.h"
 
 // Read by jemalloc: freed memory stays with the program, big blocks too. Every step needs it again,
@@ -7,6 +8,14 @@
 extern "C" {
 const char* malloc_conf = "oversize_threshold:0,dirty_decay_ms:-1";
 }
+
+namespace {
+
+reflect::ExitCode train_and_evaluate(const reflect::TrainConfig& config) {
+  return reflect::train(config, reflect::heldout_accuracy);
+}
+
+}  // namespace
 
 int main(int argc, char** argv) {
   const reflect::AppInfo info = {
@@ -18,5 +27,5 @@ int main(int argc, char** argv) {
           "--optimizer.lr 2e-5\n"
           "  reflect-train --model base --train kept.jsonl --output run --explain 2\n",
   };
-  return reflect::run_app(argc, argv, info, reflect::train);
+  return reflect::run_app(argc, argv, info, train_and_evaluate);
 }
