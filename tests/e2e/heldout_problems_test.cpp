@@ -28,7 +28,7 @@ struct DemoWorkplace : Workplace {
   Arguments training(const std::string& output, const Arguments& more = {}) const {
     Arguments all = arguments({}, output);
     all[1] = kDemoModel;
-    all.insert(all.end(), {"--max_steps", "4", "--optimizer.lr", "3e-3"});
+    all.insert(all.end(), {"--max_steps", "4", "--optimizer.lr", "1.5e-2"});
     all.insert(all.end(), more.begin(), more.end());
     return all;
   }
@@ -112,7 +112,7 @@ TEST_CASE("accuracy on held-out problems is that of reflect-eval, and measuring 
 TEST_CASE("with every weight in training the problems meet the weights of the moment") {
   const DemoWorkplace place;
   const std::string plain = place.folder / "plain", model = place.run + "/model";
-  const Arguments full = {"--method", "full", "--lora.dropout", "0"};
+  const Arguments full = {"--method", "full", "--lora.dropout", "0", "--optimizer.lr", "3e-3"};
   Arguments more = full;
   more.insert(more.end(), {"--heldout", place.rows});
   train_well(place.measured(place.run, more));
