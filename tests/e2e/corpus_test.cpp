@@ -1,4 +1,8 @@
 // reflect-train on tokenized rows that runs share: same bytes with and without, bounded memory.
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
 #include <cstdlib>
 
 #include "e2e/processes.h"
@@ -64,6 +68,28 @@ TEST_CASE("runs with a cold, a warm, a broken and no cache end with the same byt
     CHECK(run->adapter == plain.adapter);
     CHECK(run->identity == plain.identity);
   }
+}
+
+TEST_CASE("processes that wait for tokenized rows longer than the time-out do not time out") {
+  const Workplace place;
+  const Trained alone = trained(place, "alone", {});
+  const std::string cache = place.folder / ".tokenized";
+  const std::vector<std::string> names = names_in(cache);
+  REQUIRE(names.size() == 1);
+  // As if another process tokenized these rows: it holds their lock, and the file is not there.
+  fs::remove(fs::path(cache) / names[0]);
+  const std::string lock = cache + "/" + names[0] + ".lock";
+  const int held = ::open(lock.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+  REQUIRE(::flock(held, LOCK_EX) == 0);
+  Tool tool("reflect-train", place.arguments(job_of(2, {"--launch.timeout", "3"})));
+  std::this_thread::sleep_for(std::chrono::seconds(5));
+  CHECK_FALSE(fs::exists(place.run + "/metrics.jsonl"));
+  ::close(held);
+  const ToolResult result = tool.wait();
+  INFO(result.err);
+  CHECK(result.exit_code == 0);
+  CHECK_THAT(result.err, Catch::Contains("waiting for the process that tokenizes these rows"));
+  CHECK(metrics_of(place.run).size() == 10);
 }
 
 TEST_CASE("a killed run goes on from tokenized rows, or without them, to the same bytes") {

@@ -158,9 +158,10 @@ TEST_CASE("a killed rank ends the job, is named, and leaves no process behind") 
   require_same_losses(place.run, alone);
 }
 
-TEST_CASE("SIGTERM to the job, or to one rank, saves on all together") {
+TEST_CASE("SIGTERM or SIGUSR1 to the job, or to one rank, saves on all together") {
   const bool to_one_rank = GENERATE(false, true);
-  CAPTURE(to_one_rank);
+  const int signal = GENERATE(SIGTERM, SIGUSR1);
+  CAPTURE(to_one_rank, signal);
   const Workplace place;
   const Arguments arguments =
       place.arguments(job_of(2, {"--save_every", "0", "--max_steps", "200"}));
@@ -169,13 +170,13 @@ TEST_CASE("SIGTERM to the job, or to one rank, saves on all together") {
   const std::vector<pid_t> processes = children_of(tool.pid());
   REQUIRE(processes.size() == 2);
   if (to_one_rank) {
-    ::kill(processes[1], SIGTERM);
+    ::kill(processes[1], signal);
   } else {
-    tool.send(SIGTERM);
+    tool.send(signal);
   }
   const ToolResult stopped = tool.wait();
   INFO(stopped.err);
-  CHECK(stopped.exit_code == 128 + SIGTERM);
+  CHECK(stopped.exit_code == 128 + signal);
   CHECK_THAT(stopped.err, Catch::Contains("saved at step"));
   CHECK(all_gone(processes));
   const std::size_t steps = metrics_of(place.run).size();
