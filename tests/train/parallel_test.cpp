@@ -13,7 +13,7 @@ using namespace reflect;
 
 namespace {
 
-constexpr std::int64_t kSteps = 6;
+constexpr std::int64_t kSteps = 6, kLong = 20;
 
 TrainerConfig run_config(const std::string& output, std::int64_t packs_per_step,
                          std::int64_t steps = kSteps) {
@@ -94,9 +94,11 @@ void read_metrics(const std::string& folder, Outcome& outcome) {
   }
 }
 
-// The run in parts of some steps each, every part by another number of ranks.
+// The run in parts of some steps each, every part by another number of ranks; `planned`: it stops
+// with its last part, before the end that its schedule is made for.
 Outcome run_in_parts(const std::vector<Part>& parts, std::int64_t packs_per_step,
-                     const std::optional<PreferenceConfig>& preference = {}) {
+                     const std::optional<PreferenceConfig>& preference = {},
+                     std::int64_t planned = 0) {
   const TempFolder folder;
   Outcome outcome;
   std::int64_t steps = 0;
@@ -104,7 +106,7 @@ Outcome run_in_parts(const std::vector<Part>& parts, std::int64_t packs_per_step
   for (const Part& part : parts) {
     outcome.adapters.assign(static_cast<std::size_t>(part.ranks), {});
     const auto failures = run_ranks(part.ranks, [&](ProcessGroup& group) {
-      TrainerConfig config = run_config(folder.path(), packs_per_step, steps);
+      TrainerConfig config = run_config(folder.path(), packs_per_step, std::max(steps, planned));
       config.preference = preference;
       Run run(config, group, part.base);
       run.trainer.resume();
@@ -129,8 +131,17 @@ void require_equal(const Outcome& a, const Outcome& b) {
     CHECK(a.gradient_norms[step] == Approx(b.gradient_norms[step]).epsilon(1e-4));
   }
   // AdamW makes a step of a gradient that is nothing but rounding: 1e-9 on average.
-  CHECK(at::allclose(a.adapters[0], b.adapters[0], 1e-4, 1e-5));
+  if (!b.adapters.empty()) CHECK(at::allclose(a.adapters[0], b.adapters[0], 1e-4, 1e-5));
   for (const at::Tensor& adapter : a.adapters) CHECK(at::equal(adapter, a.adapters[0]));
+}
+
+// The first steps of `whole`, without the adapters at its end.
+Outcome beginning(Outcome whole, std::size_t steps) {
+  whole.losses.resize(steps);
+  whole.gradient_norms.resize(steps);
+  whole.trained_tokens.resize(steps);
+  whole.adapters.clear();
+  return whole;
 }
 
 }  // namespace
@@ -227,29 +238,27 @@ void write_wide_model(const std::string& folder) {
 }  // namespace
 
 TEST_CASE("twenty steps of ranks that compute packs together, in every storage and recomputation") {
-  constexpr std::int64_t kLong = 20;
   const TempFolder folder;
   write_wide_model(folder.path());
   const auto run = [&](int slices, const std::string& storage, Recompute recompute,
-                       at::ScalarType dtype = at::kFloat) {
+                       at::ScalarType dtype = at::kFloat, std::int64_t steps = kLong) {
     const Base base{.storage = storage,
                     .tensor_parallel = slices,
                     .recompute = recompute,
                     .model = folder.path(),
                     .dtype = dtype};
-    return run_in_parts({{slices, kLong, base}}, 2);
+    return run_in_parts({{slices, steps, base}}, 2, {}, kLong);
   };
   const std::string storage = GENERATE("dtype", "fp8", "nf4");
   CAPTURE(storage);
-  std::vector<Recompute> modes = {Recompute::kBlock};
-  if (storage == "dtype") modes = {Recompute::kBlock, Recompute::kSelective, Recompute::kNone};
   const Outcome one = run(1, storage, Recompute::kBlock);
-  for (const Recompute recompute : modes) {
-    CAPTURE(name_of(recompute));
-    require_equal(run(2, storage, recompute), one);
-  }
+  require_equal(run(2, storage, Recompute::kBlock), one);
   require_equal(run(4, storage, Recompute::kBlock), one);
   if (storage != "dtype") return;
+  for (const Recompute recompute : {Recompute::kSelective, Recompute::kNone}) {
+    CAPTURE(name_of(recompute));
+    require_equal(run(2, storage, recompute, at::kFloat, kSteps), beginning(one, kSteps));
+  }
   const Outcome rounded = run(1, storage, Recompute::kBlock, at::kBFloat16);
   const Outcome cut = run(2, storage, Recompute::kBlock, at::kBFloat16);
   for (std::size_t step = 0; step < rounded.losses.size(); ++step)
