@@ -152,17 +152,23 @@ TEST_CASE("a run with votes and checks that is killed at fifty instants ends wit
 
   Random random(3, "kill");
   int killed = 0, gone_on = 0;
+  const auto count_if_gone_on = [&](const ToolResult& result) {
+    gone_on += result.err.find("the run goes on behind them") != std::string::npos ? 1 : 0;
+  };
   for (int i = 0; i < kKills; ++i) {
     Tool tool("reflect-gen", run("cut.jsonl"));
-    std::this_thread::sleep_for(time * (0.2 * random.uniform()));
+    // The last one late: behind a checkpoint on a machine, too, that is slow to start programs.
+    const double share = i + 1 < kKills ? 0.2 * random.uniform() : 0.6;
+    std::this_thread::sleep_for(time * share);
     tool.send(SIGKILL);
     const ToolResult result = tool.wait();
     killed += result.exit_code == 128 + SIGKILL ? 1 : 0;
-    gone_on += result.err.find("the run goes on behind them") != std::string::npos ? 1 : 0;
+    count_if_gone_on(result);
   }
   CHECK(killed > 10);
-  CHECK(gone_on > 0);
   const ToolResult last = run_tool("reflect-gen", run("cut.jsonl"));
+  count_if_gone_on(last);
+  CHECK(gone_on > 0);
   INFO(last.err);
   REQUIRE(last.exit_code == 0);
   CHECK(read_records(folder / "whole.jsonl").size() > kProblems / 3);
