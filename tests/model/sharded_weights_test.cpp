@@ -14,6 +14,7 @@
 
 #include "dist/ranks.h"
 #include "model/checkpoint_names.h"
+#include "model/gathered_units.h"
 #include "reflect/base/file.h"
 #include "reflect/model/base_storage.h"
 #include "reflect/model/llama.h"
@@ -71,6 +72,24 @@ TEST_CASE("gathered weights are those of a base held whole, forward and backward
           load_weights(folder, config, runtime, {storage}, {{.placement = "shard"}, group});
       require_equal_passes(*shares, *whole, config.num_hidden_layers);
     }
+  }));
+}
+
+TEST_CASE("the unit that is likely to be next is gathered before it is asked for") {
+  std::atomic<bool> arrived = false;
+  check_none(run_ranks(2, [&](ProcessGroup& group) {
+    GatheredUnits units({.sizes = {1000, 3000}, .group = group});
+    for (const int unit : {0, 1}) units.share(unit).bytes.fill_(10 * unit + group.rank());
+    units.gather(0, 1);
+    if (group.rank() == 0) {
+      // Asks for nothing more until rank 1 has what it can only have from here.
+      for (int wait = 0; wait < 2000 && !arrived; ++wait)
+        std::this_thread::sleep_for(std::chrono::milliseconds(5));
+      require(arrived, "the next unit was not on its way");
+    }
+    const at::Tensor next = units.gather(1, std::nullopt);
+    require(next[0].item<int>() == 10 && next[2999].item<int>() == 11, "its bytes");
+    arrived = true;
   }));
 }
 
