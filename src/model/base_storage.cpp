@@ -41,6 +41,37 @@ ProcessGroup sharers(const Placement& placement) {
   return placement.group.split(static_cast<int>(size));
 }
 
+std::int64_t bytes_of(ResidentWeights& weights) {
+  std::int64_t bytes = 0;
+  for (const NamedTensor& named : weights.named())
+    bytes += static_cast<std::int64_t>(named.tensor.nbytes());
+  return bytes;
+}
+
+// The whole base, by this process on its own: not a collective.
+std::shared_ptr<WeightSource> load_whole(const std::string& folder, const LlamaConfig& config,
+                                         const Runtime& runtime, const BaseConfig& base,
+                                         const ProcessGroup& all) {
+  const auto start = Clock::now();
+  std::shared_ptr<WeightSource> weights;
+  std::int64_t held = 0;
+  if (const auto codec = codec_of(base.storage)) {
+    auto coded = std::make_shared<QuantizedWeights>(folder, config, runtime, *codec, base.cache);
+    held = coded->bytes();
+    weights = std::move(coded);
+  } else {
+    auto plain = std::make_shared<ResidentWeights>(folder, config, runtime);
+    held = bytes_of(*plain);
+    weights = std::move(plain);
+  }
+  const std::chrono::duration<double> taken = Clock::now() - start;
+  if (all.rank() == 0)
+    log_info("whole base{}: {:.1f} MiB, loaded at {:.2f} GB/s",
+             all.size() == 1 ? "" : " in each process", mib(held),
+             1e-9 * static_cast<double>(held) / taken.count());
+  return weights;
+}
+
 std::shared_ptr<WeightSource> load_slices(const std::string& folder, const LlamaConfig& config,
                                           const Runtime& runtime, const BaseConfig& base,
                                           const Placement& placement) {
@@ -60,8 +91,7 @@ std::shared_ptr<WeightSource> load_slices(const std::string& folder, const Llama
     weights = coded;
   } else {
     auto plain = std::make_shared<ResidentWeights>(folder, config, runtime, group);
-    for (const NamedTensor& named : plain->named())
-      held += static_cast<std::int64_t>(named.tensor.nbytes());
+    held = bytes_of(*plain);
     weights = plain;
   }
   const double seconds = longest_since(start, placement.group);
@@ -126,9 +156,7 @@ std::shared_ptr<WeightSource> load_weights(const std::string& folder, const Llam
     return load_in_units({folder, base, sharers(placement), offload, placement.own_passes}, config,
                          runtime, placement.group);
   }
-  if (const auto codec = codec_of(base.storage))
-    return std::make_shared<QuantizedWeights>(folder, config, runtime, *codec, base.cache);
-  return std::make_shared<ResidentWeights>(folder, config, runtime);
+  return load_whole(folder, config, runtime, base, placement.group);
 }
 
 }  // namespace reflect

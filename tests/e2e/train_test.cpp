@@ -10,6 +10,7 @@ TEST_CASE("reflect-train writes an adapter and an account of the run") {
   const ToolResult result = run_tool("reflect-train", place.arguments());
   INFO(result.err);
   REQUIRE(result.exit_code == 0);
+  CHECK_THAT(result.err, Catch::Contains("whole base: ") && Catch::Contains(" GB/s"));
   CHECK(fs::exists(place.run + "/config.yaml"));
   const LlamaConfig config = read_llama_config(kModel);
   CHECK(read_adapter(place.run + "/adapter", config).config.rank == 16);
