@@ -2,7 +2,7 @@
 # What reflect-train costs by itself: more processes, checkpoints, and what --plan said beforehand.
 #
 # usage: bench/train_own.sh MODEL ROWS.jsonl [scaling|checkpoints|plan ...]     (default: all three)
-# Environment: PYTHON (python3), BIN (folder of reflect-train), STEPS (8; checkpoints: five times it).
+# Environment: PYTHON (python3), BIN (folder of reflect-train), STEPS (12; checkpoints: three times it).
 #
 # LoRA r = 16 on the seven projections, packs of 1024 tokens, AdamW at a constant rate, as
 # train_bench.sh. Prints Markdown tables.
@@ -10,19 +10,19 @@ set -euo pipefail
 model=$1 rows=$2
 shift 2
 parts=${*:-scaling checkpoints plan}
-python=${PYTHON:-python3} steps=${STEPS:-8}
+python=${PYTHON:-python3} steps=${STEPS:-12}
 bin=${BIN:-$(dirname "$0")/../build/release/bin}
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 
-# train FOLDER STEPS [flag ...]
+# train FOLDER STEPS SAVE_EVERY [flag ...]
 train() {
-  local folder=$scratch/$1 length=$2
-  shift 2
+  local folder=$scratch/$1 length=$2 every=$3
+  shift 3
   rm -rf "$folder"
   "$bin/reflect-train" --model "$model" --train "$rows" --output "$folder" --packing.capacity 1024 \
     --max_steps "$length" --schedule.type constant --schedule.warmup_ratio 0 --lora.rank 16 \
-    --lora.alpha 32 --save_every 0 --quiet "$@"
+    --lora.alpha 32 --save_every "$every" --quiet "$@"
 }
 
 # Tokens a second of a run's steps but the first two, and its peak in MiB.
@@ -42,7 +42,7 @@ scaling() {
   echo "|---|---|---|---|"
   local processes threads placement
   while read -r processes threads placement; do
-    OMP_NUM_THREADS=$threads train scaling "$steps" --dtype bf16 --threads "$threads" --gradient_accumulation_steps 2 \
+    OMP_NUM_THREADS=$threads train scaling "$steps" 0 --dtype bf16 --threads "$threads" --gradient_accumulation_steps 2 \
       --launch.nproc "$processes" --placement "$placement" --log-level error >/dev/null
     printf '| %s x %s | %s | %.0f | %.0f |\n' "$processes" "$threads" "$placement" $(rate_and_peak scaling)
   done <<'RUNS'
@@ -58,7 +58,7 @@ checkpoints() {
   echo "|---|---|"
   local every
   for every in 1 10; do
-    train checkpoints $((5 * steps)) --dtype bf16 --save_every "$every" >"$scratch/out" 2>&1
+    train checkpoints $((3 * steps)) "$every" --dtype bf16 >"$scratch/out" 2>&1
     echo "| $every steps | $(grep -o '[0-9]* checkpoints: .*' "$scratch/out") |"
   done
 }
@@ -67,8 +67,8 @@ checkpoints() {
 plan_row() {
   local dtype=$1 planned rate peak
   shift
-  planned=$(train plan 4 --dtype "$dtype" "$@" --plan --log-level error | awk '$1 == "peak" { print $2 }')
-  train plan 4 --dtype "$dtype" "$@" --log-level error >/dev/null
+  planned=$(train plan "$steps" 4 --dtype "$dtype" "$@" --plan --log-level error | awk '$1 == "peak" { print $2 }')
+  train plan "$steps" 4 --dtype "$dtype" "$@" --log-level error >/dev/null
   read -r rate peak < <(rate_and_peak plan)
   printf '| %s | %s | %.0f | %.0f | %+.1f %% |\n' "$dtype" "${*:-replicate}" "$planned" "$peak" \
     "$(awk "BEGIN { print 100 * ($planned - $peak) / $peak }")"
