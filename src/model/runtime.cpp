@@ -90,6 +90,18 @@ Runtime start_runtime(const RuntimeConfig& config) {
   return {resolve_dtype(config.dtype, device), device};
 }
 
+void keep_memory_of_steps() {
+  if (mallctl == nullptr) return;
+  unsigned arenas = 0;
+  std::size_t size = sizeof arenas;
+  mallctl("arenas.narenas", &arenas, &size, nullptr, 0);
+  ssize_t never = -1;
+  mallctl("arenas.dirty_decay_ms", nullptr, nullptr, &never, sizeof never);  // of later arenas
+  for (unsigned arena = 0; arena < arenas; ++arena)
+    mallctl(fmt::format("arena.{}.dirty_decay_ms", arena).c_str(), nullptr, nullptr, &never,
+            sizeof never);
+}
+
 std::string_view name_of_dtype(at::ScalarType dtype) {
   switch (dtype) {
     case at::kFloat:

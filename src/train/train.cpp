@@ -252,6 +252,7 @@ ExitCode train_as(const LaunchEnvironment& place, TrainConfig config,
     });
   if (trainer.resume()) log_info("resumed at step {}", trainer.state().step);
   folder.begin(model);
+  keep_memory_of_steps();
   if (const int signal = trainer.run(); signal != 0) {
     log_info("signal {}: saved at step {}; the same command goes on from there", signal,
              trainer.state().step);

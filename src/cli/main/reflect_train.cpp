@@ -3,10 +3,9 @@
 #include "reflect/evaluate/heldout_accuracy.h"
 #include "reflect/train/train.h"
 
-// Read by jemalloc: freed memory stays with the program, big blocks too. Every step needs it again,
-// and page faults cost a tenth of a step.
+// Read by jemalloc: big blocks are treated as others (see keep_memory_of_steps).
 extern "C" {
-const char* malloc_conf = "oversize_threshold:0,dirty_decay_ms:-1";
+const char* malloc_conf = "oversize_threshold:0";
 }
 
 namespace {
