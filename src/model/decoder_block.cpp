@@ -31,12 +31,12 @@ struct Block {
 // What projections are of.
 struct Input {
   at::Tensor x;
-  InputAgain again = {};  // where x is not to be kept for the gradient
+  TensorAgain again = {};  // where x is not to be kept for the gradient
 };
 
 // make(of...) again for the gradient, where the pass wants it.
 template <class Make, class... Tensors>
-InputAgain again_of(const Block& block, const Make& make, const Tensors&... of) {
+TensorAgain again_of(const Block& block, const Make& make, const Tensors&... of) {
   if (!block.pass.remakes_inputs || !at::GradMode::is_enabled()) return {};
   return [make, ... of = of.detach()] {
     const at::NoGradGuard no_grad;
@@ -63,15 +63,27 @@ std::uint64_t dropout_key(const LoraDropout& dropout, std::int64_t layer, Projec
                     {static_cast<std::uint64_t>(layer), static_cast<std::uint64_t>(p)});
 }
 
+// What the gradient of a projection makes again: its input as that says, its weight where that does
+// not stay.
+MadeAgain made_again(const Input& input, Projection p, const Block& block) {
+  MadeAgain again{.input = input.again};
+  if (block.pass.source != nullptr)
+    again.weight = [source = block.pass.source, layer = block.layer, p] {
+      return source->block(layer)[p];
+    };
+  return again;
+}
+
 // This rank's slice of a projection, or its term of the sum over the ranks that hold its columns;
 // with its adapter where there is one.
 at::Tensor project_slice(const Input& input, Projection p, const Block& block) {
   const Adapter* adapter = block.pass.adapter;
+  const MadeAgain again = made_again(input, p, block);
   if (adapter == nullptr || !adapter->blocks[block.layer][p])
-    return dense(input.x, block.weights[p], input.again);
+    return dense(input.x, block.weights[p], again);
   const LoraPair pair =
       sliced(*adapter->blocks[block.layer][p], p, slice_of(block.pass.tensor_group));
-  LoraBranch branch{pair, adapter->config.scale(), {}, input.again, block.columns(p)};
+  LoraBranch branch{pair, adapter->config.scale(), {}, again, block.columns(p)};
   const auto& dropout = block.pass.dropout;
   if (dropout && dropout->probability > 0) {
     const auto drop = [p = dropout->probability, key = dropout_key(*dropout, block.layer, p),
@@ -79,7 +91,7 @@ at::Tensor project_slice(const Input& input, Projection p, const Block& block) {
       return dropped_out(x, p, key, columns);
     };
     branch.dropped = drop(input.x);
-    if (input.again) branch.again = [again = input.again, drop] { return drop(again()); };
+    if (input.again) branch.again.input = [again = input.again, drop] { return drop(again()); };
   }
   return dense_with_lora(input.x, block.weights[p], branch);
 }

@@ -22,6 +22,8 @@ struct DecoderPass {
   KvCache* cache = nullptr;
   // For the gradient, the outputs of norms and of SwiGLU are not kept but made again.
   bool remakes_inputs = false;
+  // For the gradient, projections are not kept but asked for again here. Null: they stay.
+  WeightSource* source = nullptr;
   at::Tensor offsets = {};         // offsets_on of the rows
   ProcessGroup tensor_group = {};  // the ranks that compute the blocks together
 };

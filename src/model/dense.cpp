@@ -51,23 +51,23 @@ at::Tensor plain_dense(const at::Tensor& x, const at::Tensor& weight) {
   return is_few_rows(x, weight) ? few_rows_product(x, weight) : product(x, weight.t());
 }
 
-// An InputAgain among what a function saves; what it holds is freed when it was used.
-struct SavedInput : torch::CustomClassHolder {
-  explicit SavedInput(InputAgain input) : again(std::move(input)) {}
-  InputAgain again;
+// A MadeAgain among what a function saves; what it holds is freed when it was used.
+struct SavedAgain : torch::CustomClassHolder {
+  explicit SavedAgain(MadeAgain saved) : again(std::move(saved)) {}
+  MadeAgain again;
 };
 
-void save_input(AutogradContext* ctx, const InputAgain& again) {
-  if (again)
-    ctx->saved_data["again"] = c10::IValue::make_capsule(c10::make_intrusive<SavedInput>(again));
+void save_again(AutogradContext* ctx, const MadeAgain& again) {
+  ctx->saved_data["again"] = c10::IValue::make_capsule(c10::make_intrusive<SavedAgain>(again));
 }
 
-// What was kept, or where nothing was, the input made again.
-at::Tensor saved_input(AutogradContext* ctx, const at::Tensor& kept) {
-  const auto saved = ctx->saved_data.find("again");
-  if (saved == ctx->saved_data.end()) return kept;
-  const auto input = c10::static_intrusive_pointer_cast<SavedInput>(saved->second.toCapsule());
-  return std::exchange(input->again, nullptr)();
+// `part` made again, or what was kept in its place.
+at::Tensor saved_or_again(AutogradContext* ctx, TensorAgain MadeAgain::*part,
+                          const at::Tensor& kept) {
+  const auto saved =
+      c10::static_intrusive_pointer_cast<SavedAgain>(ctx->saved_data["again"].toCapsule());
+  const TensorAgain again = std::exchange(saved->again.*part, nullptr);
+  return again ? again() : kept;
 }
 
 // sum += a b; on a GPU within the product, which rounds once and makes no temporary.
@@ -77,19 +77,21 @@ void add_product_(const at::Tensor& sum, const at::Tensor& a, const at::Tensor& 
 
 struct Dense : Function<Dense> {
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x, const at::Tensor& weight,
-                            const InputAgain& again) {
-    const bool needs_x = weight.requires_grad();
-    ctx->save_for_backward({needs_x && !again ? x : at::Tensor(), weight});
-    if (needs_x) save_input(ctx, again);
+                            const MadeAgain& again) {
+    const bool keeps_x = weight.requires_grad() && !again.input;
+    ctx->save_for_backward({keeps_x ? x : at::Tensor(), again.weight ? at::Tensor() : weight});
+    save_again(ctx, {weight.requires_grad() ? again.input : TensorAgain(), again.weight});
     return product(x, weight.t());
   }
 
   static variable_list backward(AutogradContext* ctx, const variable_list& grads) {
     const auto saved = ctx->get_saved_variables();
-    const at::Tensor &weight = saved[1], &dy = grads[0];
+    const at::Tensor& dy = grads[0];
     at::Tensor dx, dweight;
-    if (ctx->needs_input_grad(0)) dx = product(dy, weight);
-    if (ctx->needs_input_grad(1)) dweight = product(dy.t(), saved_input(ctx, saved[0]));
+    if (ctx->needs_input_grad(0))
+      dx = product(dy, saved_or_again(ctx, &MadeAgain::weight, saved[1]));
+    if (ctx->needs_input_grad(1))
+      dweight = product(dy.t(), saved_or_again(ctx, &MadeAgain::input, saved[0]));
     return {dx, dweight, at::Tensor()};
   }
 };
@@ -100,14 +102,15 @@ struct LoraLinear : Function<LoraLinear> {
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x,
                             const std::optional<at::Tensor>& dropped, const at::Tensor& weight,
                             const at::Tensor& a, const at::Tensor& b, double scale,
-                            const InputAgain& again) {
+                            const MadeAgain& again) {
     const at::Tensor z = dropped.value_or(x);
     const at::Tensor a_cast = a.to(x.scalar_type()), b_cast = b.to(x.scalar_type());
     const at::Tensor inner = product(z, a_cast.t()).mul_(scale);  // [T, rank], scaled
     at::Tensor y = product(x, weight.t());
     add_product_(y, inner, b_cast.t());
-    ctx->save_for_backward({again ? at::Tensor() : z, weight, a_cast, b_cast, inner});
-    save_input(ctx, again);
+    ctx->save_for_backward({again.input ? at::Tensor() : z, again.weight ? at::Tensor() : weight,
+                            a_cast, b_cast, inner});
+    save_again(ctx, again);
     ctx->saved_data["scale"] = scale;
     ctx->saved_data["dropped"] = dropped.has_value();
     return y;
@@ -115,16 +118,16 @@ struct LoraLinear : Function<LoraLinear> {
 
   static variable_list backward(AutogradContext* ctx, const variable_list& grads) {
     const auto saved = ctx->get_saved_variables();
-    const at::Tensor z = saved_input(ctx, saved[0]);
-    const at::Tensor &weight = saved[1], &a = saved[2], &b = saved[3];
-    const at::Tensor &inner = saved[4], dy = grads[0].contiguous();
+    const at::Tensor z = saved_or_again(ctx, &MadeAgain::input, saved[0]);
+    const at::Tensor &a = saved[2], &b = saved[3], &inner = saved[4];
+    const at::Tensor dy = grads[0].contiguous();
     const bool dropped = ctx->saved_data["dropped"].toBool();
     const at::Tensor dinner = product(dy, b).mul_(ctx->saved_data["scale"].toDouble());
     const at::Tensor da = product(dinner.t(), z).to(at::kFloat);
     const at::Tensor db = product(dy.t(), inner).to(at::kFloat);
     at::Tensor dx, dz;
     if (ctx->needs_input_grad(0)) {
-      dx = product(dy, weight);
+      dx = product(dy, saved_or_again(ctx, &MadeAgain::weight, saved[1]));
       if (dropped)
         dz = product(dinner, a);
       else
@@ -160,7 +163,7 @@ at::Tensor packed_weight(const at::Tensor& weight) {
   return op.call(weight, kTokens);
 }
 
-at::Tensor dense(const at::Tensor& x, const at::Tensor& weight, const InputAgain& again) {
+at::Tensor dense(const at::Tensor& x, const at::Tensor& weight, const MadeAgain& again) {
   if (!at::GradMode::is_enabled()) return plain_dense(x, weight);
   return Dense::apply(x, weight, again);
 }
@@ -184,7 +187,8 @@ at::Tensor dense_with_lora(const at::Tensor& x, const at::Tensor& weight,
   if (!branch.dropped) return lora_sum(x, weight, branch) * g;
   const at::Tensor& z = *branch.dropped;
   const at::Tensor tuned = lora_sum(z, weight, {branch.pair, branch.scale, {}, branch.again}) * g;
-  return dense(x, weight) + (tuned - dense(z, weight));
+  const MadeAgain of_weight{.weight = branch.again.weight};
+  return dense(x, weight, of_weight) + (tuned - dense(z, weight, of_weight));
 }
 
 }  // namespace reflect

@@ -9,13 +9,19 @@
 
 namespace reflect {
 
-// Makes a product's input a second time, bit by bit, so that it is not kept for the gradient.
-using InputAgain = std::function<at::Tensor()>;
+// Makes a tensor a second time, bit by bit, so that it is not kept for the gradient.
+using TensorAgain = std::function<at::Tensor()>;
+
+// What a product's gradient makes again; what is left out it keeps.
+struct MadeAgain {
+  TensorAgain input = {};
+  TensorAgain weight = {};
+};
 
 // x [T, in] times weight [out, in] transposed -> [T, out], with gradients to both. fp32 on a CPU
 // goes through oneDNN (2 to 4 times the rate of PyTorch's default on AMD). A packed weight
 // (see packed_weight) has no gradients.
-at::Tensor dense(const at::Tensor& x, const at::Tensor& weight, const InputAgain& again = {});
+at::Tensor dense(const at::Tensor& x, const at::Tensor& weight, const MadeAgain& again = {});
 
 // weight [out, in] (a CPU's, fp32 or bf16) as oneDNN's product reads it for many tokens: an opaque
 // tensor.
@@ -29,7 +35,7 @@ struct LoraBranch {
   const LoraPair& pair;
   double scale;
   std::optional<at::Tensor> dropped;
-  InputAgain again = {};  // of z
+  MadeAgain again = {};  // z and W
   ProcessGroup columns = {};
 };
 at::Tensor dense_with_lora(const at::Tensor& x, const at::Tensor& weight, const LoraBranch& branch);

@@ -67,22 +67,26 @@ struct Normed {
   at::Tensor y, rstd;  // [T, H], and 1 / root mean square [T] in fp32
 };
 
+Normed empty_normed(const at::Tensor& x) {
+  return {at::empty_like(x), at::empty({x.size(0)}, x.options().dtype(at::kFloat))};
+}
+
 Normed normed_rows(const at::Tensor& x, const at::Tensor& weight, double eps) {
   if (!x.is_cpu()) {
     auto [y, rstd] = gpu::rms_norm(x, weight, eps);
     return {std::move(y), std::move(rstd)};
   }
   const std::int64_t rows = x.size(0), n = x.size(1);
-  at::Tensor y = at::empty_like(x), rstd = at::empty({rows}, x.options().dtype(at::kFloat));
+  Normed normed = empty_normed(x);
   by_type(x.scalar_type(), "rms_norm", [&]<class T>() {
     const T* xp = x.const_data_ptr<T>();
     const T* wp = weight.const_data_ptr<T>();
-    T* yp = y.mutable_data_ptr<T>();
-    float* rp = rstd.mutable_data_ptr<float>();
+    T* yp = normed.y.mutable_data_ptr<T>();
+    float* rp = normed.rstd.mutable_data_ptr<float>();
     for_each_row(rows, n,
                  [&](std::int64_t r) { rms_norm_row(xp + r * n, wp, yp + r * n, n, eps, rp[r]); });
   });
-  return {std::move(y), std::move(rstd)};
+  return normed;
 }
 
 // Of x + residual, which goes to `sum`; that may be x.
@@ -93,20 +97,20 @@ Normed normed_sums(const at::Tensor& x, const at::Tensor& residual, const at::Te
     return {std::move(y), std::move(rstd)};
   }
   const std::int64_t rows = x.size(0), n = x.size(1);
-  at::Tensor y = at::empty_like(x), rstd = at::empty({rows}, x.options().dtype(at::kFloat));
+  Normed normed = empty_normed(x);
   by_type(x.scalar_type(), "add_rms_norm", [&]<class T>() {
     const T* xp = x.const_data_ptr<T>();
     const T* residual_p = residual.const_data_ptr<T>();
     const T* wp = weight.const_data_ptr<T>();
     T* sp = sum.mutable_data_ptr<T>();
-    T* yp = y.mutable_data_ptr<T>();
-    float* rp = rstd.mutable_data_ptr<float>();
+    T* yp = normed.y.mutable_data_ptr<T>();
+    float* rp = normed.rstd.mutable_data_ptr<float>();
     for_each_row(rows, n, [&](std::int64_t r) {
       add_rows(xp + r * n, residual_p + r * n, sp + r * n, n);
       rms_norm_row(sp + r * n, wp, yp + r * n, n, eps, rp[r]);
     });
   });
-  return {std::move(y), std::move(rstd)};
+  return normed;
 }
 
 // The gradient of x, and `dsum` added to it where that is defined.

@@ -42,12 +42,14 @@ const TokenRows* rows_of(const Adapter* adapter) {
 }
 
 bool recomputes(Recompute choice, bool weights_last) {
-  if ((choice == Recompute::kNone || choice == Recompute::kSelective) && !weights_last)
-    fail_usage("llama",
-               "recompute {} needs weights that stay in memory for the backward pass, but these "
-               "are made block by block; choose recompute block",
-               name_of(choice));
   return choice == Recompute::kBlock || (choice == Recompute::kAuto && !weights_last);
+}
+
+// Norms, unlike projections, are kept for the gradient.
+BlockWeights with_own_norms(BlockWeights weights) {
+  weights.input_norm = weights.input_norm.clone();
+  weights.post_attention_norm = weights.post_attention_norm.clone();
+  return weights;
 }
 
 }  // namespace
@@ -82,22 +84,28 @@ Llama::Llama(LlamaConfig config, std::shared_ptr<WeightSource> weights, Runtime 
 at::Tensor Llama::hidden(const at::Tensor& ids, const PackedRows& rows,
                          const ForwardOptions& options) const {
   check_rows(rows, config_, options);
-  const bool recompute = at::GradMode::is_enabled() && !options.cache &&
-                         recomputes(options.recompute, weights_->lasting());
+  const bool with_gradient = at::GradMode::is_enabled() && !options.cache;
+  const bool recompute = with_gradient && recomputes(options.recompute, weights_->lasting());
+  const bool asks_again = with_gradient && !recompute && !weights_->lasting();
   const Adapter* adapter = options.adapter;
   const auto pass = std::make_shared<const DecoderPass>(
       DecoderPass{own_, rows, rotation_of(rows, inverse_frequency_), adapter,
                   adapter ? adapter->dropout : std::nullopt, options.cache,
-                  options.recompute == Recompute::kSelective, offsets_on(runtime_.device, rows),
-                  weights_->tensor_group()});
+                  options.recompute == Recompute::kSelective, asks_again ? weights_.get() : nullptr,
+                  offsets_on(runtime_.device, rows), weights_->tensor_group()});
   at::Tensor x =
       in_terms_of_ranks(embedded(weights_->embedding(), ids.to(runtime_.device), rows_of(adapter)),
                         pass->tensor_group);
   const std::int64_t last = config_.num_hidden_layers - 1;
-  for (std::int64_t layer = 0; layer <= last; ++layer)
-    x = recompute ? recomputed_block(x, *weights_, pass, layer)
-                  : decoder_block(x, weights_->block(layer), *pass, layer,
-                                  layer == last ? options.wanted : at::Tensor());
+  for (std::int64_t layer = 0; layer <= last; ++layer) {
+    if (recompute) {
+      x = recomputed_block(x, *weights_, pass, layer);
+      continue;
+    }
+    const BlockWeights weights = weights_->block(layer);
+    x = decoder_block(x, asks_again ? with_own_norms(weights) : weights, *pass, layer,
+                      layer == last ? options.wanted : at::Tensor());
+  }
   return copied_to_ranks(rms_norm(x, weights_->final_norm(), config_.rms_norm_eps),
                          pass->tensor_group);
 }

@@ -130,17 +130,9 @@ void check_config(const TrainConfig& config) {
           "random needs --method full: random weights stay random under an adapter");
   require(config.base.storage == "dtype" || config.method == "lora", "base.storage",
           "is for a frozen base; it needs --method lora");
-  const bool keeps_no_weights = config.recompute != "none" && config.recompute != "selective";
-  require(config.base.storage == "dtype" || keeps_no_weights, "recompute",
-          "none and selective keep all weights for the backward pass, which undoes --base.storage; "
-          "use block");
   const bool replicates = config.placement.placement == "replicate";
   require(replicates || config.method == "lora", "placement",
           "other than replicate is for a frozen base; it needs --method lora");
-  require(
-      replicates || keeps_no_weights, "recompute",
-      "none and selective keep all weights for the backward pass, which undoes --placement; use "
-      "block");
   require(config.placement.hybrid.group >= 0, "hybrid.group", "must not be negative");
   const bool whole = config.tensor_parallel == 1;
   require(config.tensor_parallel >= 1, "tensor_parallel", "must be at least 1; 1 cuts nothing");

@@ -116,11 +116,6 @@ Steps method_steps(const RunShape& run) {
   return steps;
 }
 
-// Settings that refuse each other: weights that do not stay are recomputed with their block.
-void settle(PlanChange& change) {
-  if (change.run.lora && !is_lasting(change.run.base)) change.run.recompute = Recompute::kAuto;
-}
-
 // A change and which settings it is of.
 struct Candidate {
   PlanChange change;
@@ -138,7 +133,6 @@ Candidate candidate_of(const RunShape& run, const Machine& machine,
     candidate.change.flags.append(candidate.change.flags.empty() ? "" : ", ").append(step.flags);
     candidate.settings.insert(setting);
   }
-  settle(candidate.change);
   return candidate;
 }
 

@@ -1,6 +1,7 @@
 // Ranks of a group as threads of the test program.
 #pragma once
 
+#include <ATen/Parallel.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -53,6 +54,7 @@ inline std::vector<std::string> run_ranks(
   const int port = free_port();
   for (int rank = 0; rank < size; ++rank)
     threads.emplace_back([&, rank] {
+      at::set_num_threads(1);  // each rank's own; several would wait for each other's
       try {
         LaunchEnvironment place = local_place(rank, size);
         place.master_port = port;

@@ -206,7 +206,6 @@ TEST_CASE("a base in shares is refused where it cannot be") {
   };
   refused({"--method", "full"},
           "--placement other than replicate is for a frozen base; it needs --method lora");
-  refused({"--recompute", "none"}, "undoes --placement; use block");
   const ToolResult unknown = run_tool("reflect-train", place.arguments({"--placement", "split"}));
   CHECK(unknown.exit_code == 2);
   CHECK_THAT(unknown.err, Catch::Contains("shard"));

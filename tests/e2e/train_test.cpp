@@ -340,7 +340,6 @@ TEST_CASE("reflect-train refuses what it cannot do, in one line") {
       {{"--method", "qlora"}, 2, "qlora"},
       {{"--init", "random"}, 2, "--method full"},
       {{"--base.storage", "nf4", "--method", "full"}, 2, "needs --method lora"},
-      {{"--base.storage", "nf4", "--recompute", "none"}, 2, "--base.storage"},
       {{"--base.cache", "codes"}, 2, "add --base.storage"},
       {{"--lora.plus_ratio", "0"}, 2, "lora.plus_ratio"},
       {{"--adapter", kModel + "/adapter"}, 2, "lora.*"},

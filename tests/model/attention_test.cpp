@@ -93,11 +93,13 @@ Inputs gradients(Attention& attend, const Inputs& of, const PackedRows& rows,
   return {x.q.grad(), x.k.grad(), x.v.grad()};
 }
 
+double largest_difference(const at::Tensor& a, const at::Tensor& b) {
+  return (a.to(at::kFloat) - b.to(at::kFloat)).abs().max().item<double>();
+}
+
 double largest_difference(const Inputs& a, const Inputs& b) {
-  const auto difference = [](const at::Tensor& x, const at::Tensor& y) {
-    return (x.to(at::kFloat) - y.to(at::kFloat)).abs().max().item<double>();
-  };
-  return std::max({difference(a.q, b.q), difference(a.k, b.k), difference(a.v, b.v)});
+  return std::max(
+      {largest_difference(a.q, b.q), largest_difference(a.k, b.k), largest_difference(a.v, b.v)});
 }
 
 const std::vector<PackedRows> kLayouts = {
@@ -108,50 +110,48 @@ const std::vector<PackedRows> kLayouts = {
     {{0, 40, 41, 80, 83, 150, 160}, {}, {}, {-1, 0, 0, 2, 2, -1}},
 };
 
-}  // namespace
-
-TEST_CASE("attention over rows and trees of rows is its definition") {
+// Calls check(shape, rows) for every layout with windows of some sizes and two shapes of heads.
+template <class Check>
+void for_each_case(const Check& check) {
   for (const std::optional<std::int64_t> window : {std::optional<std::int64_t>(), {7}, {45}})
     for (const AttentionShape shape : {AttentionShape{4, 2, 16, window}, {3, 1, 64, window}})
       for (const PackedRows& rows : kLayouts) {
         INFO(rows.tokens() << " tokens, window " << window.value_or(0) << ", head_dim "
                            << shape.head_dim);
-        const Inputs x = random_inputs(rows.tokens(), shape, at::kFloat);
-        const at::Tensor expected = naive(x.q, x.k, x.v, rows, shape);
-        const auto difference = [&](const at::Tensor& result) {
-          return (result.to(at::kFloat) - expected).abs().max().item<float>();
-        };
-        CHECK(difference(attention(x.q, x.k, x.v, rows, shape)) < 1e-5);
+        check(shape, rows);
       }
 }
 
+void check_result(const AttentionShape& shape, const PackedRows& rows) {
+  const Inputs x = random_inputs(rows.tokens(), shape, at::kFloat);
+  CHECK(largest_difference(attention(x.q, x.k, x.v, rows, shape),
+                           naive(x.q, x.k, x.v, rows, shape)) < 1e-5);
+}
+
+void check_gradients(const AttentionShape& shape, const PackedRows& rows) {
+  const Inputs x = random_inputs(rows.tokens(), shape, at::kFloat);
+  const Inputs expected = gradients(naive, x, rows, shape);
+  CHECK(largest_difference(gradients(ours, x, rows, shape), expected) < 2e-5);
+  const Inputs rounded = random_inputs(rows.tokens(), shape, at::kBFloat16);
+  CHECK(largest_difference(gradients(ours, rounded, rows, shape), expected) < 0.1);
+}
+
+}  // namespace
+
+TEST_CASE("attention over rows and trees of rows is its definition") {
+  for_each_case(check_result);
+}
+
 TEST_CASE("gradients of attention are those of its definition") {
-  for (const std::optional<std::int64_t> window : {std::optional<std::int64_t>(), {7}, {45}})
-    for (const AttentionShape shape : {AttentionShape{4, 2, 16, window}, {3, 1, 64, window}})
-      for (const PackedRows& rows : kLayouts) {
-        INFO(rows.tokens() << " tokens, window " << window.value_or(0) << ", head_dim "
-                           << shape.head_dim);
-        const Inputs x = random_inputs(rows.tokens(), shape, at::kFloat);
-        const Inputs expected = gradients(naive, x, rows, shape);
-        const Inputs result = gradients(ours, x, rows, shape);
-        CHECK(largest_difference(result, expected) < 2e-5);
-        const Inputs rounded = random_inputs(rows.tokens(), shape, at::kBFloat16);
-        CHECK(largest_difference(gradients(ours, rounded, rows, shape), expected) < 0.1);
-      }
+  for_each_case(check_gradients);
 }
 
 TEST_CASE("attention of heads of any size, and its gradients") {
   for (const std::int64_t head_dim : {2, 10, 15, 80})  // 15: without blocks
     for (const PackedRows& rows : {kLayouts[2], kLayouts[3]}) {
-      const AttentionShape shape{4, 2, head_dim, 45};
       INFO(rows.tokens() << " tokens, head_dim " << head_dim);
-      const Inputs x = random_inputs(rows.tokens(), shape, at::kFloat);
-      const at::Tensor result = attention(x.q, x.k, x.v, rows, shape);
-      CHECK((result - naive(x.q, x.k, x.v, rows, shape)).abs().max().item<float>() < 1e-5);
-      const Inputs expected = gradients(naive, x, rows, shape);
-      CHECK(largest_difference(gradients(ours, x, rows, shape), expected) < 2e-5);
-      const Inputs rounded = random_inputs(rows.tokens(), shape, at::kBFloat16);
-      CHECK(largest_difference(gradients(ours, rounded, rows, shape), expected) < 0.1);
+      check_result({4, 2, head_dim, 45}, rows);
+      check_gradients({4, 2, head_dim, 45}, rows);
     }
 }
 
@@ -182,8 +182,7 @@ TEST_CASE("attention in bf16 is close to its definition") {
     const Inputs x = random_inputs(rows.tokens(), shape, at::kBFloat16);
     const at::Tensor result = attention(x.q, x.k, x.v, rows, shape);
     CHECK(result.scalar_type() == at::kBFloat16);
-    CHECK((result.to(at::kFloat) - naive(x.q, x.k, x.v, rows, shape)).abs().max().item<float>() <
-          0.03);
+    CHECK(largest_difference(result, naive(x.q, x.k, x.v, rows, shape)) < 0.03);
   }
 }
 

@@ -180,15 +180,36 @@ TEST_CASE("between its forward and its backward pass nothing holds a block's wei
   CHECK(adapter.blocks[0][Projection::kQ]->b.grad().norm().item<double>() > 0);
 }
 
-TEST_CASE("weights that do not stay cannot be kept for the backward pass") {
+TEST_CASE("activations are kept without the weights that do not stay") {
+  const Recompute recompute = GENERATE(Recompute::kNone, Recompute::kSelective);
+  const bool dora = GENERATE(false, true);
+  CAPTURE(name_of(recompute), dora);
   const LlamaConfig config = read_llama_config(kGolden + "llama3");
   const Runtime runtime{at::kFloat, at::kCPU};
-  const Llama model(config, std::make_shared<StreamedWeights>(kGolden + "llama3", config, runtime),
-                    runtime);
+  const auto resident = std::make_shared<ResidentWeights>(kGolden + "llama3", config, runtime);
+  const auto source = std::make_shared<CopyingWeights>(resident);
+  const Llama kept(config, resident, runtime), model(config, source, runtime);
+  LoraConfig lora;
+  lora.dora = dora;
+  lora.targets = {"q_proj", "o_proj", "down_proj"};
+  Adapter adapter = Adapter::fresh(config, lora, 1);
+  adapter.take_base(*resident);
+  adapter.dropout = LoraDropout{0.3, 7};
+  const std::vector<NamedTensor> trained = trained_tensors(adapter);
   const at::Tensor ids = golden_ids("llama3");
-  const PackedRows rows{{0, ids.size(0)}, {}, {}};
-  CHECK_THROWS_WITH(model.hidden(ids, rows, {.recompute = Recompute::kNone}),
-                    Catch::Contains("choose recompute block"));
-  const at::NoGradGuard no_grad;
-  CHECK_NOTHROW(model.hidden(ids, rows, {.recompute = Recompute::kNone}));
+
+  const at::Tensor hidden =
+      model.hidden(ids, {{0, ids.size(0)}, {}, {}}, {&adapter, nullptr, recompute});
+  CHECK(source->held() == 0);
+  hidden.pow(2).mean().backward();
+  CHECK(source->held() == 0);
+  CHECK(source->most_held <= 8);  // one block, and a projection of the one before
+  const auto again = std::ranges::unique(source->asked);
+  source->asked.erase(again.begin(), again.end());
+  CHECK(source->asked == std::vector<std::int64_t>{0, 1, 2, 1, 0});
+
+  for (const NamedTensor& t : trained) t.tensor.mutable_grad() = at::Tensor();
+  const ForwardOptions options{&adapter, nullptr, recompute};
+  check_equal(loss_and_gradients(model, trained, ids, options),
+              loss_and_gradients(kept, trained, ids, options));
 }

@@ -138,6 +138,20 @@ TEST_CASE("the plan's peak is within 5 % of the measured one: placements and sto
   check_plan(options, {dtype, at::kCPU}, placement == "shard" ? 2 : 1);
 }
 
+TEST_CASE("the plan's peak is within 5 % of the measured one: activations without weights") {
+  const auto [placement, storage] = GENERATE(table<std::string, std::string>(
+      {{"replicate", "nf4"}, {"shard", "fp8"}, {"offload", "dtype"}}));
+  TunedModelOptions options;
+  options.recompute = GENERATE(Recompute::kNone, Recompute::kSelective);
+  CAPTURE(placement, storage, name_of(options.recompute));
+  const TempFolder folder;
+  write_model(folder.path());
+  options.folder = folder.path();
+  options.base.storage = storage;
+  options.placement.config.placement = placement;
+  check_plan(options, {at::kFloat, at::kCPU}, placement == "shard" ? 2 : 1);
+}
+
 TEST_CASE("the plan's peak is within 5 % of the measured one: without recomputation") {
   const at::ScalarType dtype = GENERATE(at::kFloat, at::kBFloat16);
   CAPTURE(c10::toString(dtype));

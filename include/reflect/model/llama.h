@@ -33,10 +33,11 @@ struct PackedRows {
   std::vector<std::int64_t> first_positions() const;  // [rows] of each row's first token
 };
 
-// What a forward pass keeps for its backward pass: every activation and weight (none); all but the
-// outputs of norms and of SwiGLU, which cost no matrix product to make again (selective); or the
-// input of each block, which is then computed a second time (block). Auto: block where the weights
-// do not stay in memory (WeightSource::lasting), else none. Losses and gradients are the same bits.
+// What a forward pass keeps for its backward pass: every activation (none); all but the outputs of
+// norms and of SwiGLU, which cost no matrix product to make again (selective); or the input of each
+// block, which is then computed a second time (block). Weights that do not stay in memory
+// (WeightSource::lasting) are asked for again under each; auto is block for them, else none. Losses
+// and gradients are the same bits.
 enum class Recompute { kAuto, kNone, kSelective, kBlock };
 Recompute recompute_named(const std::string& name);  // "auto", ...; else Error (usage)
 std::string_view name_of(Recompute recompute);

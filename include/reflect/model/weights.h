@@ -51,7 +51,7 @@ class WeightSource {
   virtual at::Tensor final_norm() = 0;  // [hidden]
   virtual at::Tensor lm_head() = 0;     // [vocab, hidden]; the embedding itself where tied
   // Whether a block's tensors stay as they are for the source's life. Where not, the backward pass
-  // asks for each block again, last block first.
+  // asks for each block again, last block first, once or for each of its projections.
   virtual bool lasting() const = 0;
   // Of a base that ranks hold together while each makes passes of its own (Placement::own_passes):
   // this rank makes none for now. Takes part in those of the others until no rank makes any.
