@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # What a GPU does, in at most LIMIT seconds (570): kernels against the CPU; LoRA on Llama-3.1-8B's shape (bf16, FP8
-# and NF4 base, packs of 4096 tokens) beside transformers + PEFT; LoRA on Llama-3.1-70B's shape with an NF4 base
-# (where 60 GiB of GPU memory are free); scoring and decoding beside transformers; attention kernels beside each
-# other. Random weights. Prints Markdown, with date, commit and device. What the time did not reach, what failed (with
-# the end of its log) and what lacks a Python package is said, and the rest goes on.
+# and NF4 base, packs of 4096 tokens, with and without recomputation) beside transformers + PEFT; LoRA on
+# Llama-3.1-70B's shape with an NF4 base (where 60 GiB of GPU memory are free); scoring and decoding beside
+# transformers; attention kernels beside each other. Random weights. Prints Markdown, with date, commit and device.
+# What the time did not reach, what failed (with the end of its log) and what lacks a Python package is said, and the
+# rest goes on.
 #
 # usage: bench/gpu.sh [WORK]
 # Builds the preset cuda first (not counted) unless BIN names a folder of built programs, generate_bench among them
@@ -76,14 +77,14 @@ with_peak() {
   return $code
 }
 
-train() {  # model, storage, steps, flags...
+train() {  # model, storage, recompute, steps, flags...
   local run=$work/run
   rm -rf "$run"
   with_peak "$bin/reflect-train" --model "$1" --train "$work/rows.jsonl" --output "$run" \
     --device "$device" --dtype bf16 --base.storage "$2" --packing.capacity "$length" \
-    --max_seq_length "$length" --gradient_accumulation_steps 1 --max_steps "$3" \
-    --schedule.type constant --schedule.warmup_ratio 0 --lora.rank 16 --lora.alpha 32 --recompute block \
-    --save_every 0 --quiet --log-level error "${@:4}" >>"$work/log" || return
+    --max_seq_length "$length" --gradient_accumulation_steps 1 --max_steps "$4" \
+    --schedule.type constant --schedule.warmup_ratio 0 --lora.rank 16 --lora.alpha 32 --recompute "$3" \
+    --save_every 0 --quiet --log-level error "${@:5}" >>"$work/log" || return
   "$python" - "$run/metrics.jsonl" >"$work/figures" <<'PY'
 import json, sys
 lines = [line for line in map(json.loads, open(sys.argv[1])) if "tokens_per_second" in line][2:]
@@ -93,9 +94,9 @@ print(f"{tokens / seconds:.0f} {seconds / len(lines):.2f}")
 PY
 }
 
-peer() {
+peer() {  # flags...
   has_packages transformers peft || return
-  with_peak "$python" bench/gpu_peer.py train "$work/model" "$length" "$steps" --device "$device" >"$work/figures"
+  with_peak "$python" bench/gpu_peer.py train "$work/model" "$length" "$steps" --device "$device" "$@" >"$work/figures"
 }
 
 row() {  # name, command that leaves two figures in $work/figures and `peak`
@@ -180,7 +181,7 @@ big_case() {
   codes=$(mktemp -d "$place/codes.XXXXXX")
   make_big "$codes" || code=$?
   if [ $code = 0 ]; then
-    row "reflect-train, base in nf4" train "$work/big" nf4 $((steps < 6 ? steps : 6)) --base.cache "$codes"
+    row "reflect-train, base in nf4" train "$work/big" nf4 block $((steps < 6 ? steps : 6)) --base.cache "$codes"
   else
     missed $code
     echo "| reflect-train, base in nf4 | no codes: $why | | |"
@@ -265,11 +266,13 @@ kernels() {
 }
 
 training() {
-  table "LoRA r = 16 on all projections, shape $shape, packs of $length, block recomputation, $device"
+  table "LoRA r = 16 on all projections, shape $shape, packs of $length, $device"
   for storage in dtype fp8 nf4; do
-    row "reflect-train, base in ${storage/dtype/bf16}" train "$work/model" $storage "$steps"
+    row "reflect-train, base in ${storage/dtype/bf16}" train "$work/model" $storage none "$steps"
   done
   row "transformers + PEFT, bf16" peer
+  row "reflect-train, base in bf16, block recomputation" train "$work/model" dtype block "$steps"
+  row "transformers + PEFT, bf16, gradient checkpointing" peer --checkpointing
 }
 
 header

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """What transformers (+ PEFT) does on the same GPU, model and rows, for bench/gpu.sh.
 
-usage: bench/gpu_peer.py train MODEL LENGTH STEPS [--device cuda]
+usage: bench/gpu_peer.py train MODEL LENGTH STEPS [--device cuda] [--checkpointing]
        bench/gpu_peer.py infer MODEL ROWS.jsonl NEW [--device cuda]
 train: LoRA, r = 16 on the seven projections, bf16, packs of LENGTH random ids as one document, gradient
-checkpointing, fused AdamW. The first two steps are dropped. Prints tokens/s and seconds a step.
+checkpointing if asked for, fused AdamW. The first two steps are dropped. Prints tokens/s and seconds a step.
 infer: prints rows/s of IFD and r-IFD by their definition (fixed_peer.py: four texts a row, one at a time), and
 tokens/s of generate() for NEW tokens a row, greedy, without a stop token, for 1 row and for 16.
 """
@@ -34,8 +34,9 @@ def train(args):
     length, steps = int(args.arguments[0]), int(args.arguments[1])
     model = AutoModelForCausalLM.from_pretrained(args.model, dtype=torch.bfloat16).to(args.device)
     model = get_peft_model(model, LoraConfig(r=16, lora_alpha=32, target_modules=LINEAR))
-    model.enable_input_require_grads()
-    model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    if args.checkpointing:
+        model.enable_input_require_grads()
+        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
     model.train()
     trained = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=2e-4, fused=args.device == "cuda")
@@ -83,6 +84,7 @@ def main():
     parser.add_argument("model")
     parser.add_argument("arguments", nargs=2)
     parser.add_argument("--device", default="cuda")
+    parser.add_argument("--checkpointing", action="store_true", help="recompute in the backward pass (train)")
     args = parser.parse_args()
     (train if args.task == "train" else infer)(args)
 

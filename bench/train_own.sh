@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# What reflect-train costs by itself: more processes, checkpoints, and what --plan said beforehand.
+# What reflect-train costs by itself: more processes, checkpoints, and how the base is stored and what is
+# recomputed, with the memory that --plan said beforehand.
 #
 # usage: bench/train_own.sh MODEL ROWS.jsonl [scaling|checkpoints|plan ...]     (default: all three)
 # Environment: PYTHON (python3), BIN (folder of reflect-train), STEPS (12; checkpoints: three times it).
@@ -70,21 +71,24 @@ plan_row() {
   planned=$(train plan "$steps" 4 --dtype "$dtype" "$@" --plan --log-level error | awk '$1 == "peak" { print $2 }')
   train plan "$steps" 4 --dtype "$dtype" "$@" --log-level error >/dev/null
   read -r rate peak < <(rate_and_peak plan)
-  printf '| %s | %s | %.0f | %.0f | %+.1f %% |\n' "$dtype" "${*:-replicate}" "$planned" "$peak" \
-    "$(awk "BEGIN { print 100 * ($planned - $peak) / $peak }")"
+  printf '| %s | %s | %.0f | %.0f | %+.1f %% | %.0f |\n' "$dtype" "${*:-replicate}" "$planned" "$peak" \
+    "$(awk "BEGIN { print 100 * ($planned - $peak) / $peak }")" "$rate"
 }
 
 plan() {
-  echo "| dtype | base | planned MiB | measured MiB | planned - measured |"
-  echo "|---|---|---|---|---|"
-  local dtype
+  echo "| dtype | base | planned MiB | measured MiB | planned - measured | tokens/s |"
+  echo "|---|---|---|---|---|---|"
+  local dtype placed
   for dtype in bf16 fp32; do
     plan_row "$dtype"
-    plan_row "$dtype" --recompute block
     plan_row "$dtype" --recompute selective
+    plan_row "$dtype" --recompute block
     plan_row "$dtype" --base.storage fp8
-    plan_row "$dtype" --base.storage nf4
-    plan_row "$dtype" --placement offload
+    for placed in '--base.storage nf4' '--placement offload'; do
+      plan_row "$dtype" $placed
+      plan_row "$dtype" $placed --recompute selective
+      plan_row "$dtype" $placed --recompute none
+    done
   done
 }
 
