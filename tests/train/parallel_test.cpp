@@ -225,10 +225,12 @@ TEST_CASE("preferences trained by two and four ranks, whole base or shares, equa
   const PreferenceConfig preference{.form = GENERATE("sigmoid", "ipo"), .sft_weight = 0.1};
   CAPTURE(preference.form);
   const Outcome one = run_in_parts({{1, kSteps}}, 3, preference);
+  const Base whole, shares{.placement = "hybrid"},
+      kept{.placement = "shard", .recompute = Recompute::kSelective};
   for (const int ranks : {2, 4})
-    for (const std::string placement : {"replicate", "hybrid"}) {
-      CAPTURE(ranks, placement);
-      require_equal(run_in_parts({{ranks, kSteps, {placement}}}, 3, preference), one);
+    for (const Base& base : {whole, shares, kept}) {
+      CAPTURE(ranks, base.placement);
+      require_equal(run_in_parts({{ranks, kSteps, base}}, 3, preference), one);
     }
 }
 

@@ -13,6 +13,7 @@
 #include "reflect/base/error.h"
 #include "temp_folder.h"
 #include "tensor_memory.h"
+#include "train/preflight.h"
 
 using namespace reflect;
 
@@ -115,6 +116,16 @@ TEST_CASE("packing does not leak: another row's content changes no other row's l
   CHECK(at::equal(before.slice(0, 0, second), after.slice(0, 0, second)));
   CHECK(at::equal(before.slice(0, third), after.slice(0, third)));
   CHECK_FALSE(at::equal(before.slice(0, second, third), after.slice(0, second, third)));
+}
+
+TEST_CASE("a run whose rows would leak into each other in a pack is refused") {
+  const std::vector<Example> examples = read_golden_case("lora").examples;
+  TunedModel model(golden_model(true), Runtime{});
+  Batch batch = pack_of(examples, {0, 1});
+  CHECK_NOTHROW(check_packing(model, examples, batch));
+  batch.offsets.erase(batch.offsets.begin() + 1);  // the second row goes on from the first
+  CHECK_THROWS_WITH(check_packing(model, examples, batch),
+                    Catch::Contains("rows leak into each other"));
 }
 
 TEST_CASE("accumulated packs give the loss and gradient of one big pack") {
