@@ -8,6 +8,7 @@
 
 #include "recipes/rows_file.h"
 #include "recipes/task.h"
+#include "reflect/data/shard.h"
 #include "reflect/recipes/synthesize.h"
 
 namespace reflect {
@@ -89,7 +90,7 @@ class FileSource : public TaskSource {
 // and problems keep their places.
 class ShardSource : public TaskSource {
  public:
-  ShardSource(std::unique_ptr<TaskSource> source, const ShardConfig& shard)
+  ShardSource(std::unique_ptr<TaskSource> source, const Shard& shard)
       : source_(std::move(source)), shard_(shard) {}
   std::optional<SourceTask> next() override;
   SourceMark mark() const override { return source_->mark(); }
@@ -100,7 +101,7 @@ class ShardSource : public TaskSource {
 
  private:
   std::unique_ptr<TaskSource> source_;
-  ShardConfig shard_;
+  Shard shard_;
 };
 
 // Whether a run's problems are generated instead of read, and how many.

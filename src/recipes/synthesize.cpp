@@ -1,7 +1,6 @@
 #include "reflect/recipes/synthesize.h"
 
 #include <algorithm>
-#include <cinttypes>
 #include <cstdio>
 #include <map>
 
@@ -158,8 +157,9 @@ std::unique_ptr<TaskSource> open_source(const SynthesizeConfig& config) {
   } else {
     source = std::make_unique<FileSource>(config.input, config.split);
   }
-  if (config.shard.empty()) return source;
-  return std::make_unique<ShardSource>(std::move(source), parse_shard(config.shard));
+  const Shard shard = shard_named(config.shard);
+  if (shard.whole()) return source;
+  return std::make_unique<ShardSource>(std::move(source), shard);
 }
 
 // Problems carry the system message of the recipe, if one is named, so that they are asked as its
@@ -220,7 +220,9 @@ ExitCode write_profile(const SynthesizeConfig& config) {
 
 }  // namespace
 
-ExitCode synthesize(const SynthesizeConfig& config) {
+ExitCode synthesize(const SynthesizeConfig& given) {
+  SynthesizeConfig config = given;
+  config.output = shard_path(given.output, shard_named(given.shard));
   if (asks_nobody(config) && !is_first_of_same(config)) return ExitCode::kDone;
   if (config.list_recipes) {
     print_recipes();
@@ -238,17 +240,6 @@ ExitCode synthesize(const SynthesizeConfig& config) {
   if (!job.first()) return job.serve();
   if (config.estimate) return estimate(config, recipe, teachers, job, *open_source(config));
   return Synthesis(config, recipe, teachers, job).run([&] { return open_source(config); });
-}
-
-ShardConfig parse_shard(const std::string& text) {
-  ShardConfig shard;
-  char end = 0;
-  if (std::sscanf(text.c_str(), "%" SCNd64 "/%" SCNd64 "%c", &shard.index, &shard.count, &end) !=
-          2 ||
-      shard.index < 0 || shard.index >= shard.count) {
-    fail_usage("reflect-gen", "--shard \"{}\" is not i/n with i from 0 to n-1", text);
-  }
-  return shard;
 }
 
 }  // namespace reflect

@@ -6,6 +6,14 @@
 
 namespace reflect {
 
+LineRange lines_of(const Shard& shard, std::size_t lines) {
+  if (shard.whole()) return {};
+  const auto border = [&](std::int64_t i) {
+    return lines / shard.count * i + lines % shard.count * i / shard.count;
+  };
+  return {border(shard.index), border(shard.index + 1)};
+}
+
 namespace {
 
 constexpr std::size_t kRowsAhead = 256;

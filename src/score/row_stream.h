@@ -10,6 +10,7 @@
 #include <thread>
 #include <vector>
 
+#include "reflect/data/shard.h"
 #include "score/row_work.h"
 
 namespace reflect {
@@ -20,6 +21,9 @@ struct LineRange {
   std::size_t end = SIZE_MAX;
   bool contains(std::size_t line) const { return begin < line && line <= end; }
 };
+
+// The shard's lines of an input of `lines`: consecutive, as many in each shard to one.
+LineRange lines_of(const Shard& shard, std::size_t lines);
 
 // A row as read. `number` counts the rows of the range from 0; `other_reflection` is that of the
 // nearest earlier row of another prompt, with its tags.

@@ -12,7 +12,6 @@
 #include "reflect/score/scorer.h"
 #include "score/journal.h"
 #include "score/row_stream.h"
-#include "score/shard.h"
 
 namespace reflect {
 

@@ -100,22 +100,31 @@ TEST_CASE("a budget ends a run before it is passed, and a greater one goes on") 
 
 TEST_CASE("shards are disjoint and together everything") {
   const TempFolder folder;
-  const auto problems_of = [&](const std::string& name, const Arguments& more) {
-    Arguments settings = {"--recipe", "inject",   "--teacher.kind", "procedural",
-                          "--count",  "100",      "--quiet",        "--set.system_prompt",
-                          "",         "--output", folder / name};
-    settings.insert(settings.end(), more.begin(), more.end());
+  const auto problems_of = [&](const std::string& shard, const std::string& written) {
+    Arguments settings = {"--recipe",
+                          "inject",
+                          "--teacher.kind",
+                          "procedural",
+                          "--count",
+                          "100",
+                          "--quiet",
+                          "--set.system_prompt",
+                          "",
+                          "--output",
+                          folder / "rows.jsonl",
+                          "--shard",
+                          shard};
     const ToolResult result = gen(settings);
     INFO(result.err);
     REQUIRE(result.exit_code == 0);
     std::multiset<std::string> rows;
-    for (const Record& row : read_records(folder / name)) rows.insert(row.id);
+    for (const Record& row : read_records(folder / written)) rows.insert(row.id);
     return rows;
   };
-  const auto all = problems_of("all.jsonl", {});
+  const auto all = problems_of("auto", "rows.jsonl");
   std::multiset<std::string> joined;
-  for (const std::string shard : {"0/3", "1/3", "2/3"}) {
-    const auto part = problems_of("part.jsonl", {"--shard", shard});
+  for (const std::string shard : {"0", "1", "2"}) {
+    const auto part = problems_of(shard + "/3", "rows-0000" + shard + "-of-00003.jsonl");
     CHECK(part.size() > 15);
     joined.insert(part.begin(), part.end());
   }

@@ -221,7 +221,7 @@ TEST_CASE("a mistake on the command line is exit code 2 and says what to do") {
   says({"--recipe", "orca", "--output", output, "--input", "-", "--teacher.kind", "local"},
        "needs --teacher.model");
   says({"--recipe", "split", "--output", output, "--input", "-", "--shard", "2/2"},
-       "--shard \"2/2\"");
+       "--shard 2/2 is not");
   says({"--recipe", "split", "--output", output, "--input", "-", "--attempts", "0"},
        "--attempts 0");
   says({"--recipe", "split", "--output", output, "--input", "-", "--budget.usd", "-1"},

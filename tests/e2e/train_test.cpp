@@ -67,7 +67,8 @@ TEST_CASE("a run that was killed or asked to stop ends with the bytes of an undi
 TEST_CASE("a plan needs no more than config.json and says what would fit") {
   const std::string shapes = REFLECT_SOURCE_DIR "/tests/golden/plan/";
   const Arguments node = {"--plan",   "--plan.gpus", "8",     "--plan.gpu",
-                          "h100-80g", "--placement", "shard", "--model"};
+                          "h100-80g", "--placement", "shard", "--max_seq_length",
+                          "4096",     "--model"};
   Arguments large = node, small = node;
   large.push_back(shapes + "405b");
   small.push_back(shapes + "70b");
@@ -82,6 +83,11 @@ TEST_CASE("a plan needs no more than config.json and says what would fit") {
   CHECK_THAT(refused.out, Catch::Contains("peak"));
   large.push_back("--plan.json");
   CHECK(Json::parse(run_tool("reflect-train", large).out)["fits"] == false);
+  CHECK_THAT(fits.out, !Catch::Contains("faster"));  // 112.7 GiB without recomputation
+  const ToolResult coded =
+      run_tool("reflect-train", {"--plan", "--plan.gpu", "h200-141g", "--base.storage", "nf4",
+                                 "--max_seq_length", "4096", "--model", shapes + "70b"});
+  CHECK_THAT(coded.out, Catch::Contains("faster, and fits: --recompute none (132.4 GiB a rank"));
   const ToolResult here = run_tool("reflect-train", {"--plan", "--model", kModel});
   INFO(here.err);
   CHECK(here.exit_code == 0);

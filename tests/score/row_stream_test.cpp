@@ -5,7 +5,6 @@
 #include <thread>
 
 #include "reflect/base/error.h"
-#include "score/shard.h"
 #include "temp_folder.h"
 
 namespace reflect {
@@ -70,7 +69,7 @@ TEST_CASE("what preparing a row throws comes out at its place, and a stream can 
   CHECK(rows.next()->record.id == "5");
 }
 
-TEST_CASE("shards are consecutive, cover all lines and have names of their own") {
+TEST_CASE("shards are consecutive and cover all lines") {
   for (const std::size_t lines : {0, 1, 7, 100, 101}) {
     for (const std::int64_t count : {1, 2, 3, 8}) {
       std::size_t end = 0;
@@ -82,12 +81,6 @@ TEST_CASE("shards are consecutive, cover all lines and have names of their own")
       CHECK(end >= lines);
     }
   }
-  CHECK(shard_path("out/a.b/scored.jsonl.gz", {2, 8}) == "out/a.b/scored-00002-of-00008.jsonl.gz");
-  CHECK(shard_path("kept", {0, 2}) == "kept-00000-of-00002");
-  CHECK(shard_path("kept.jsonl", {0, 1}) == "kept.jsonl");
-  CHECK(shard_named("3/4").index == 3);
-  for (const std::string bad : {"4/4", "-1/4", "1", "1/0", "a/b", "1/2/3", ""})
-    CHECK_THROWS_WITH(shard_named(bad), Catch::Contains("0/4"));
 }
 
 }  // namespace reflect

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # A real SLURM: a training job of two ranks is preempted, requeued, and ends with the bits of one that was left alone;
-# a job array scores an input in parts that concatenate to the whole. Exit code 77 (skipped) where SLURM cannot run.
+# job arrays generate and score in parts that together are the whole. Exit code 77 (skipped) where SLURM cannot run.
 #
 # usage: tests/slurm/preemption_test.sh BIN_DIR
 set -euo pipefail
@@ -65,4 +65,10 @@ array=$(sbatch --parsable --wait --array=0-1 --output="$work/array-%a.out" "$roo
   reflect-score $(score) --output "$work/scored.jsonl") || fail "the job array $array"
 "$REFLECT_BIN/reflect-score" $(score) --output "$work/whole.jsonl" >"$work/whole.out" 2>&1 || fail "scoring at once"
 [ "$(cat "$work"/scored-*.jsonl | wc -l)" = "$(wc -l <"$work/whole.jsonl")" ] || fail "parts and whole differ in rows"
-echo "passed: preempted, requeued, same bits; array of two parts"
+
+generate() { echo --recipe inject --teacher.kind procedural --count 40 --quiet; }
+array=$(sbatch --parsable --wait --array=0-1 --output="$work/gen-array-%a.out" "$root/scripts/slurm/array.sbatch" \
+  reflect-gen $(generate) --output "$work/traces.jsonl") || fail "the job array $array"
+"$REFLECT_BIN/reflect-gen" $(generate) --output "$work/all.jsonl" >"$work/all.out" 2>&1 || fail "generating at once"
+cmp <(sort "$work"/traces-0000?-of-00002.jsonl) <(sort "$work/all.jsonl") || fail "parts and whole differ in traces"
+echo "passed: preempted, requeued, same bits; arrays of two parts"

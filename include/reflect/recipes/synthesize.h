@@ -36,15 +36,6 @@ struct BudgetConfig {
   }
 };
 
-// One of several runs over the same problems.
-struct ShardConfig {
-  std::int64_t index = 0;
-  std::int64_t count = 1;
-};
-
-// "i/n" with 0 <= i < n. Error (usage) for any other text.
-ShardConfig parse_shard(const std::string& text);
-
 // Settings of the recipe's steps; empty: as the recipe has them.
 struct RecipeOverrides {
   std::string q, form, kinds, notice_after, clean_fraction, unplaced, keep, checker;
@@ -87,7 +78,7 @@ struct SynthesizeConfig {
   std::int64_t accept = 0;
   std::int64_t attempts = 1;
   BudgetConfig budget;
-  std::string shard;
+  std::string shard = "auto";
   bool estimate = false;
   std::int64_t show_prompt = 0;
   bool problems_only = false;
@@ -118,7 +109,9 @@ struct SynthesizeConfig {
     v("accept", accept, "Stop at exactly so many accepted rows; 0: take all.");
     v("attempts", attempts, "Attempts at a problem all of whose rows are rejected.");
     v("budget", budget, "");
-    v("shard", shard, "i/n: only the problems of part i (0 to n-1), by a hash of their text.");
+    v("shard", shard,
+      "i/n: only the problems of part i (0 to n-1), by a hash of their text, into an output of its "
+      "own (traces-00000-of-00008.jsonl); auto: all.");
     v("estimate", estimate,
       "Run the first 20 problems, say what all would take and cost, and write nothing else.");
     v("show-prompt", show_prompt, "Print what the first N problems ask, asking nobody.");

@@ -1,10 +1,8 @@
-// The part of an input that one of several processes takes, and the names of what it writes.
+// One of several runs that share an input out, each a part, and the names of what it writes.
 #pragma once
 
 #include <cstdint>
 #include <string>
-
-#include "score/row_stream.h"
 
 namespace reflect {
 
@@ -16,10 +14,7 @@ struct Shard {
 // "i/n" with 0 <= i < n; "auto": the whole. Throws Error (usage) for anything else.
 Shard shard_named(const std::string& text);
 
-// The shard's lines of an input of `lines`: consecutive, as many in each shard to one.
-LineRange lines_of(const Shard& shard, std::size_t lines);
-
-// "scored.jsonl.gz" -> "scored-00002-of-00008.jsonl.gz"; unchanged for the whole.
+// "scored.jsonl.gz" -> "scored-00002-of-00008.jsonl.gz"; unchanged for the whole, and "-".
 std::string shard_path(const std::string& path, const Shard& shard);
 
 }  // namespace reflect

@@ -1,7 +1,10 @@
-#include "score/shard.h"
+#include "reflect/data/shard.h"
 
+#include <algorithm>
 #include <charconv>
 #include <filesystem>
+#include <optional>
+#include <string_view>
 
 #include "reflect/base/error.h"
 
@@ -27,19 +30,11 @@ Shard shard_named(const std::string& text) {
     if (index && count && 0 <= *index && *index < *count && *count <= 99999)
       return {*index, *count};
   }
-  fail_usage("score", "--shard {} is not i/n with 0 <= i < n; the first of four is 0/4", text);
-}
-
-LineRange lines_of(const Shard& shard, std::size_t lines) {
-  if (shard.whole()) return {};
-  const auto border = [&](std::int64_t i) {
-    return lines / shard.count * i + lines % shard.count * i / shard.count;
-  };
-  return {border(shard.index), border(shard.index + 1)};
+  fail_usage("shard", "--shard {} is not i/n with 0 <= i < n; the first of four is 0/4", text);
 }
 
 std::string shard_path(const std::string& path, const Shard& shard) {
-  if (shard.whole() || path.empty()) return path;
+  if (shard.whole() || path.empty() || path == "-") return path;
   const std::filesystem::path whole(path);
   const std::string name = whole.filename().string();
   const std::size_t dot = std::min(name.find('.', 1), name.size());
