@@ -41,6 +41,7 @@ once() {  # once FILE COMMAND...: runs the command unless FILE is there; fewer r
   shift
   "$@" || { local code=$?; [ $code = 3 ] || exit $code; }
 }
+lora=(--method lora --lora.rank 32 --lora.alpha 64)
 tune() {  # tune NAME ROWS TOKENS [flags]: one tuning run
   local name=$1 rows=$2 tokens=$3
   shift 3
@@ -63,7 +64,7 @@ demo() {
   say "train: every weight on plain solutions, on traces; an adapter on traces"
   tune plain "$run/plain.jsonl" "$tokens"
   tune reflection "$run/kept.jsonl" "$tokens"
-  tune adapter "$run/kept.jsonl" "$tokens" --method lora --optimizer.lr 4e-3
+  tune adapter "$run/kept.jsonl" "$tokens" "${lora[@]}" --optimizer.lr 4e-3
   say "eval: the same problems, greedy"
   "$bin/reflect-eval" --input "$run/problems.jsonl" --output "$run/results.json" \
     --group-by operations --sampling.max_new_tokens 320 --engine.max_batch_rows 64 \
@@ -84,8 +85,8 @@ real() {
     --output "$run/scored.jsonl" --selected "$run/kept.jsonl" --limit 400 \
     --selection.max-ifd 0 --selection.max-rifd 0 --selection.top-fraction 0.5
   say "train: adapters on plain solutions and on traces"
-  tune plain "$run/plain.jsonl" 200000 --method lora
-  tune reflection "$run/kept.jsonl" 200000 --method lora
+  tune plain "$run/plain.jsonl" 200000 "${lora[@]}"
+  tune reflection "$run/kept.jsonl" 200000 "${lora[@]}"
   say "eval: problems that no training row holds, greedy"
   "$bin/reflect-eval" --input "$run/problems.jsonl" --output "$run/results.json" \
     --sampling.max_new_tokens 256 --train-rows "$run/kept.jsonl" \
