@@ -196,16 +196,12 @@ TEST_CASE("when the launcher is killed no rank stays") {
 
 TEST_CASE("a base in shares is refused where it cannot be") {
   const Workplace place;
-  const auto refused = [&](const Arguments& more, const std::string& why) {
-    Arguments all = {"--placement", "shard"};
-    all.insert(all.end(), more.begin(), more.end());
-    const ToolResult result = run_tool("reflect-train", place.arguments(all));
-    INFO(result.err);
-    CHECK(result.exit_code == 2);
-    CHECK_THAT(result.err, Catch::Contains(why));
-  };
-  refused({"--method", "full"},
-          "--placement other than replicate is for a frozen base; it needs --method lora");
+  const ToolResult full =
+      run_tool("reflect-train", place.arguments({"--placement", "shard", "--method", "full"}));
+  INFO(full.err);
+  CHECK(full.exit_code == 2);
+  CHECK_THAT(full.err, Catch::Contains("--placement other than replicate is for a frozen base; it "
+                                       "needs --method lora"));
   const ToolResult unknown = run_tool("reflect-train", place.arguments({"--placement", "split"}));
   CHECK(unknown.exit_code == 2);
   CHECK_THAT(unknown.err, Catch::Contains("shard"));
